@@ -1,0 +1,39 @@
+"""Forecast each customer's purchases, spend and churn from transaction histories.
+
+Everything the command line does is one call away; names are loaded when they are first used, so that
+`import seqclv` stays fast.
+"""
+
+import importlib
+from typing import Any
+
+from seqclv.version import __version__
+
+_EXPORTS = {
+    "Config": "seqclv.config",
+    "InputError": "seqclv.errors",
+    "SimulationConfig": "seqclv.data.simulate",
+    "backtest": "seqclv.pipeline",
+    "dataset": "seqclv.data.datasets",
+    "evaluate": "seqclv.pipeline",
+    "load": "seqclv.scoring",
+    "prepare": "seqclv.pipeline",
+    "read_config": "seqclv.configfile",
+    "register": "seqclv.pipeline",
+    "rfm_summary": "seqclv.baselines.rfm",
+    "score": "seqclv.pipeline",
+    "simulate": "seqclv.data.simulate",
+    "train": "seqclv.pipeline",
+}
+
+__all__ = ["__version__", *sorted(_EXPORTS)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'seqclv' has no attribute {name!r}")
+    return getattr(importlib.import_module(_EXPORTS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

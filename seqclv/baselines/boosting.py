@@ -1,0 +1,232 @@
+"""Gradient-boosted trees on features at past cutoffs: the opponent a data scientist would build first.
+
+Three models of one horizon, a regression of the count, one of the spend and a classification of churn, learn from
+several past cutoffs of the same customers; nothing ties them together, so they may contradict each other.
+
+The windows of the past cutoffs end at or before the cutoff. Where the history is shorter than three horizons, they
+are a third of it long, and forecasts are extended to the horizon by power laws in time whose exponents are what
+the first half of those windows shows of the whole: counts and spend grow by (horizon / window)^g, and -log P(no
+purchase) by (horizon / window)^k.
+
+Shape: C customers, R examples, D features.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import brentq
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+from seqclv.baselines.cutoff_features import Examples, cutoff_features, past_examples, trailing_windows
+from seqclv.data.events import MICROSECONDS_PER_DAY, PURCHASE, Events
+from seqclv.errors import InputError
+
+FloatArray = npt.NDArray[np.float64]
+Predictor = Callable[[FloatArray], FloatArray]  # [R, D] -> [R]
+
+_CUTOFFS = 6
+_SHARE_OF_HISTORY = 1 / 3  # longest window of a past cutoff
+_ITERATIONS = 150  # at most
+_EVERY = 25  # numbers of iterations tried
+_FEWEST_EXAMPLES = 50  # below, constants are forecast
+_CHOICE_EXAMPLES = 40_000  # at most, for the choice of loss and iterations
+_HELD_OUT = 0.25  # share of customers that decides it
+_TREE = {"learning_rate": 0.05, "max_leaf_nodes": 15, "min_samples_leaf": 50, "l2_regularization": 1.0}
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Exponents of the power laws that extend a window to the horizon; 1 is in proportion to time."""
+
+    count: float
+    spend: float
+    churn: float
+
+
+@dataclass(frozen=True)
+class BoostingModel:
+    """The three fitted models, for exactly one horizon."""
+
+    horizon_days: float
+    window_days: float  # of the past cutoffs
+    trailing_days: tuple[float, ...]
+    count: Predictor
+    spend: Predictor
+    churn: Predictor
+    growth: Growth
+
+    def forecast(self, history: Events, cutoff: int) -> "BoostingForecast":
+        """Forecast the customers of a merged history as of `cutoff` (microseconds), in its order."""
+        features = cutoff_features(history, cutoff, self.trailing_days)
+        longer = self.horizon_days / self.window_days
+        return BoostingForecast(
+            self.horizon_days,
+            np.maximum(self.count(features), 0) * longer**self.growth.count,
+            np.maximum(self.spend(features), 0) * longer**self.growth.spend,
+            np.clip(self.churn(features), 1e-6, 1 - 1e-6) ** (longer**self.growth.churn),
+        )
+
+
+@dataclass(frozen=True)
+class BoostingForecast:
+    """Fulfils `seqclv.predictive.Predictive`: means and churn of one horizon, no distribution. Columns [C]."""
+
+    horizon_days: float
+    transactions: FloatArray
+    spend: FloatArray
+    churn: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.transactions)
+
+    def expected_transactions(self, horizons_days: Sequence[float]) -> FloatArray:
+        """[C, H] forecast number of purchases."""
+        return self._repeat(self.transactions, horizons_days)
+
+    def expected_spend(self, horizons_days: Sequence[float]) -> FloatArray:
+        """[C, H] forecast amount of the purchases."""
+        return self._repeat(self.spend, horizons_days)
+
+    def churn_probability(self, horizons_days: Sequence[float]) -> FloatArray:
+        """[C, H] P(no purchase in the window)."""
+        return self._repeat(self.churn, horizons_days)
+
+    def alive_probability(self) -> None:
+        """Unknown: the trees do not tell leaving from pausing."""
+
+    def transaction_quantiles(self, horizons_days: Sequence[float], levels: Sequence[float]) -> None:
+        """Unknown: means only."""
+
+    def spend_quantiles(self, horizons_days: Sequence[float], levels: Sequence[float]) -> None:
+        """Unknown: means only."""
+
+    def transaction_pmf(self, horizon_days: float, maximum: int) -> None:
+        """Unknown: means only."""
+
+    def sample(self, horizon_days: float, draws: int, seed: int) -> None:
+        """Unknown: means only."""
+
+    def _repeat(self, values: FloatArray, horizons_days: Sequence[float]) -> FloatArray:
+        other = [h for h in horizons_days if h != self.horizon_days]
+        if other:
+            raise InputError(
+                f"A boosted model answers only the horizon it was fitted for, {self.horizon_days:g} days; "
+                f"asked for {other[0]:g} days; fit another one for it."
+            )
+        return np.repeat(values[:, None], len(horizons_days), axis=1)
+
+
+def fit_boosting(history: Events, cutoff: int, horizon_days: float, seed: int = 0) -> BoostingModel:
+    """Fit on merged histories, whose events all lie strictly before `cutoff` (microseconds).
+
+    The loss (Poisson or squared) and the number of trees are those with the least squared error (log-loss for
+    churn) for a quarter of the customers at the past cutoffs; then all customers are learned from. Histories too
+    short or small for trees get the base's averages.
+    """
+    span = (cutoff - int(history.timestamp.min(initial=cutoff))) / MICROSECONDS_PER_DAY
+    window = min(horizon_days, max(span * _SHARE_OF_HISTORY, 1.0))
+    examples = past_examples(history, cutoff, window, _CUTOFFS)
+    trailing = trailing_windows(span)
+    if len(examples) == 0:
+        return _averages(history, horizon_days, span, trailing)
+    learn, decide = _split(examples, history.customers, seed)
+    count, spend = (_regressor(examples, learn, decide, name, seed) for name in ("count", "spend"))
+    churn = _classifier(examples, learn, decide, seed)
+    growth = Growth(
+        _exponent(examples.half_count, examples.count),
+        _exponent(examples.half_spend, examples.spend),
+        _churn_exponent(churn(examples.features), float(np.mean(examples.half_count == 0))),
+    )
+    return BoostingModel(horizon_days, window, trailing, count, spend, churn, growth)
+
+
+def _averages(history: Events, horizon_days: float, span: float, trailing: tuple[float, ...]) -> BoostingModel:
+    """Without any past cutoff: purchases go on at the rate of the whole base."""
+    amounts = history.amount[history.event_type == PURCHASE]
+    amount = float(amounts.mean()) if len(amounts) else 0.0
+    count = len(amounts) / max(history.customers, 1) / max(span, 1.0) * horizon_days
+    return BoostingModel(
+        horizon_days,
+        horizon_days,
+        trailing,
+        _constant(count),
+        _constant(count * amount),
+        _constant(np.exp(-count)),
+        Growth(1.0, 1.0, 1.0),
+    )
+
+
+def _split(examples: Examples, customers: int, seed: int) -> tuple[Examples, Examples]:
+    """Examples to learn from and to decide by, no customer in both, at most `_CHOICE_EXAMPLES` together."""
+    generator = np.random.default_rng(seed)
+    held_out = generator.random(customers) < _HELD_OUT
+    rows = np.arange(len(examples))
+    if len(rows) > _CHOICE_EXAMPLES:
+        rows = np.sort(generator.choice(rows, _CHOICE_EXAMPLES, replace=False))
+    mask = held_out[examples.customer[rows]]
+    return examples.select(rows[~mask]), examples.select(rows[mask])
+
+
+def _regressor(examples: Examples, learn: Examples, decide: Examples, name: str, seed: int) -> Predictor:
+    target: FloatArray = getattr(examples, name)
+    if min(len(learn), len(decide)) < _FEWEST_EXAMPLES or not getattr(learn, name).any():
+        return _constant(float(target.mean()))
+    best = (np.inf, "poisson", _EVERY)
+    for loss in ("poisson", "squared_error"):
+        model = HistGradientBoostingRegressor(loss=loss, max_iter=_ITERATIONS, **_settings(seed))
+        model.fit(learn.features, getattr(learn, name))
+        for i, forecast in enumerate(model.staged_predict(decide.features), start=1):
+            error = float(np.mean((forecast - getattr(decide, name)) ** 2))
+            if i % _EVERY == 0 and error < best[0]:
+                best = (error, loss, i)
+    model = HistGradientBoostingRegressor(loss=best[1], max_iter=best[2], **_settings(seed))
+    model.fit(examples.features, target)
+    return lambda features: np.asarray(model.predict(features), dtype=np.float64)
+
+
+def _classifier(examples: Examples, learn: Examples, decide: Examples, seed: int) -> Predictor:
+    target = examples.count == 0
+    share = (target.sum() + 0.5) / (len(target) + 1)
+    small = min(len(learn), len(decide)) < _FEWEST_EXAMPLES
+    if small or len(np.unique(learn.count == 0)) == 1:
+        return _constant(float(share))
+    best = (np.inf, _EVERY)
+    model = HistGradientBoostingClassifier(max_iter=_ITERATIONS, **_settings(seed))
+    model.fit(learn.features, learn.count == 0)
+    for i, forecast in enumerate(model.staged_predict_proba(decide.features), start=1):
+        none = np.clip(forecast[:, 1], 1e-9, 1 - 1e-9)
+        error = -float(np.mean(np.log(np.where(decide.count == 0, none, 1 - none))))
+        if i % _EVERY == 0 and error < best[0]:
+            best = (error, i)
+    model = HistGradientBoostingClassifier(max_iter=best[1], **_settings(seed))
+    model.fit(examples.features, target)
+    return lambda features: np.asarray(model.predict_proba(features)[:, 1], dtype=np.float64)
+
+
+def _settings(seed: int) -> dict[str, Any]:
+    return {**_TREE, "early_stopping": False, "random_state": seed}
+
+
+def _constant(value: float) -> Predictor:
+    return lambda features: np.full(len(features), value)
+
+
+def _exponent(half: FloatArray, whole: FloatArray) -> float:
+    """The g with mean(whole) = 2^g mean(half), within [0, 1]; 1 where nothing happened."""
+    if half.sum() <= 0:
+        return 1.0
+    return float(np.clip(np.log2(whole.sum() / half.sum()), 0.0, 1.0))
+
+
+def _churn_exponent(none: FloatArray, half_share: float) -> float:
+    """The k in [0, 1] with which P(none)^(1 / 2^k) reproduces the share without a purchase in half a window."""
+
+    def excess(k: float) -> float:
+        return float(np.mean(np.clip(none, 1e-6, 1 - 1e-6) ** (0.5**k))) - half_share
+
+    if excess(0.0) >= 0 or excess(1.0) <= 0:
+        return 0.0 if excess(0.0) >= 0 else 1.0
+    return float(brentq(excess, 0.0, 1.0))

@@ -1,0 +1,113 @@
+"""The contract between data and model.
+
+Shape legend, used in every comment of the package:
+
+    B  customers in a batch            L  events of the longest history
+    E  events in a batch
+    N  queries (customer x cutoff)     W  target windows per query
+    F  numeric features of an event    G  categorical features of an event
+    D  features of a query             K  behaviours of the mixture (index 0: already gone)
+    H  horizons                        S  draws
+
+Times inside a batch are in units of `FeatureSchema.time_scale_days`, amounts in units of
+`FeatureSchema.amount_scale`, so that one set of hyperparameters serves hours and years, pennies and millions.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class CategoricalFeature:
+    """A categorical column of an event. Code 0 is 'out of vocabulary'; value i has code i + 1."""
+
+    name: str
+    vocabulary: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumericFeature:
+    """A numeric column of an event and the centre and spread it is standardized with."""
+
+    name: str
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSchema:
+    """What the data determines. Derived from events before the training cutoff only."""
+
+    time_scale_days: float  # mean gap between purchases of a customer
+    amount_scale: float  # exp of the mean log amount of a purchase
+    amount_log_std: float  # spread of log amounts
+    amount_mean: float  # mean amount, amount units
+    purchase_rate: float  # purchases per time unit and customer: the prior mean of the rate
+    merge: str  # how lines become transactions, see DataConfig.merge
+    yearly: bool  # the span supports features of the day of the year
+    trailing_windows_days: tuple[float, ...]
+    max_history_events: int
+    event_types: tuple[str, ...]  # vocabulary of further event types; code of value i is i + 4, see data.events
+    numeric: tuple[NumericFeature, ...]
+    categorical: tuple[CategoricalFeature, ...]
+    query_mean: tuple[float, ...]  # [D] centre of the raw query features
+    query_std: tuple[float, ...]  # [D] spread of the raw query features
+
+
+@dataclass(frozen=True)
+class FutureWindow:
+    """What is known of a window [cutoff, cutoff + horizon): the sufficient statistics of its likelihood.
+
+    Shape: every field is [N, W]. A window that does not count has weight 0.
+    """
+
+    horizon: Tensor  # > 0, time units
+    purchases: Tensor  # number of purchases in the window
+    last_offset: Tensor  # of the last purchase from the cutoff, time units; 0 without purchase
+    spend: Tensor  # sum of amounts, amount units
+    log_spend: Tensor  # sum of log amounts
+    weight: Tensor  # of the window in the loss
+
+    def to(self, device: torch.device) -> Self:
+        """Return the same window on `device`."""
+        return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class EventBatch:
+    """Histories of B customers without padding, and N queries at cutoffs.
+
+    Events lie in the order of torch's `PackedSequence`: the first event of every customer, then every second event,
+    and so on; customers with longer histories come first.
+
+    Shape:
+        numeric: [E, F] float32; categorical: [E, G] int64; step_sizes: [L] int64, customers with an l-th event
+        query_event: [N] int64; query: [N, D] float32; anchor: [N, 2] float32
+    """
+
+    numeric: Tensor
+    categorical: Tensor
+    step_sizes: Tensor  # stays on the CPU, where PackedSequence wants it
+    query_event: Tensor  # the customer's last event before the cutoff, an index into E
+    query: Tensor  # standardized features at the cutoff
+    anchor: Tensor  # log of the conjugate posterior's purchase rate, log of the shrunken mean amount
+
+    def to(self, device: torch.device) -> Self:
+        """Return the same batch on `device`."""
+        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "step_sizes"}
+        return replace(self, **moved)
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """Events, queries, and what then happened."""
+
+    events: EventBatch
+    future: FutureWindow
+
+    def to(self, device: torch.device) -> Self:
+        """Return the same batch on `device`."""
+        return replace(self, events=self.events.to(device), future=self.future.to(device))

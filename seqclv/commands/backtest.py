@@ -1,0 +1,40 @@
+"""`seqclv backtest`: the whole honest experiment from a raw log."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from seqclv.commands.console import Console
+from seqclv.commands.options import add_config_options, add_log_options, add_output_options, config_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument(
+        "--cutoff", nargs="+", required=True, metavar="DATE", help="train before it, judge after it; several"
+    )
+    parser.add_argument("--horizon", type=float, required=True, metavar="DAYS", help="length of the held-out window")
+    parser.add_argument("--out", required=True, metavar="DIR", help="directory for bundles, forecasts and metrics")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[], metavar="S", help="repeat with these seeds")
+    parser.add_argument("--baseline-forecasts", action="store_true", help="also write forecasts-<model>.parquet")
+    add_log_options(parser, required=False)
+    add_config_options(parser)
+    add_output_options(parser)
+
+
+def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """Run the backtest and show the comparison."""
+    from seqclv.card import comparison
+    from seqclv.data.windows import instant
+    from seqclv.evaluation.backtest import BacktestPlan, backtest
+
+    plan = BacktestPlan(
+        cutoffs=tuple(dict.fromkeys(instant(cutoff) for cutoff in args.cutoff)),
+        horizon_days=args.horizon,
+        seeds=tuple(dict.fromkeys(args.seeds)),
+        baseline_forecasts=args.baseline_forecasts,
+    )
+    pooled = backtest(config_of(args), plan, Path(args.out), quiet=args.quiet, announce=console.say)
+    console.show("\n".join(comparison(pooled)))
+    console.show(f"\nBundles, forecasts and metrics are in {args.out}")
+    return {"out": args.out, **pooled}

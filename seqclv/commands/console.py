@@ -1,0 +1,39 @@
+"""What a command says: results on standard output, progress on standard error."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True)
+class Console:
+    """`--quiet` silences progress; `--json` keeps standard output for the machine-readable summary."""
+
+    quiet: bool = False
+    json: bool = False
+
+    def say(self, text: str) -> None:
+        """Tell how the work goes."""
+        if not self.quiet:
+            print(f"· {text}", file=sys.stderr, flush=True)
+
+    def show(self, text: str) -> None:
+        """Show a result."""
+        if self.json:
+            if not self.quiet:
+                print(text, file=sys.stderr)
+        else:
+            print(text, flush=True)
+
+    @contextmanager
+    def customers(self, total: int) -> "Iterator[Callable[[int], None]]":
+        """A progress bar over customers; yields the function that advances it."""
+        from tqdm import tqdm
+
+        with tqdm(total=total, desc="scoring", unit=" customers", file=sys.stderr, disable=self.quiet) as bar:
+            yield lambda number: bar.update(number) and None

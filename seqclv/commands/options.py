@@ -1,0 +1,106 @@
+"""Options that several commands share, and the configuration that they and a YAML file give together."""
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seqclv.config import Config
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """--quiet and --json."""
+    group = parser.add_argument_group("output")
+    group.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    group.add_argument("--json", action="store_true", help="a machine-readable summary on standard output")
+
+
+def add_log_options(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """Where the log lies and how its columns are called."""
+    group = parser.add_argument_group("transaction log")
+    group.add_argument(
+        "--transactions",
+        nargs="+",
+        required=required,
+        metavar="P",
+        help="Parquet or CSV files, directories, globs, a prepared store, or a public log such as dataset:cdnow",
+    )
+    group.add_argument("--customer-id", metavar="COLUMN", help="default: customer_id")
+    group.add_argument("--timestamp", metavar="COLUMN", help="default: timestamp")
+    group.add_argument("--amount", metavar="COLUMN", help="default: amount")
+    group.add_argument(
+        "--event-type", metavar="COLUMN", help="the kind of event; default: every row is a transaction line"
+    )
+    group.add_argument(
+        "--timestamp-format", metavar="FORMAT", help="such as %%d.%%m.%%Y; the usual ones are recognized"
+    )
+    group.add_argument("--numeric", nargs="+", metavar="COLUMN", help="further numeric columns of an event")
+    group.add_argument("--categorical", nargs="+", metavar="COLUMN", help="further categorical columns of an event")
+    group.add_argument(
+        "--merge", metavar="PERIOD", help="lines in one period are one transaction: none, 6h, 1d (default)"
+    )
+    group.add_argument(
+        "--max-reject-share", type=float, metavar="SHARE", help="more rejected rows are an error; default: 0.5"
+    )
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """--config, --set, --seed and --accelerator."""
+    group = parser.add_argument_group("configuration")
+    group.add_argument("--config", metavar="FILE", help="a YAML configuration")
+    group.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="change keys, such as model.encoder=transformer"
+    )
+    group.add_argument("--seed", type=int, metavar="N", help="default: 0")
+    group.add_argument("--accelerator", choices=("auto", "cpu", "gpu"), help="default: auto, a GPU if there is one")
+
+
+def add_tracking_options(parser: argparse.ArgumentParser) -> None:
+    """--tracking-uri."""
+    parser.add_argument(
+        "--tracking-uri", metavar="URI", help="MLflow; default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db"
+    )
+
+
+_DATA_OPTIONS = (
+    "transactions",
+    "customer_id",
+    "timestamp",
+    "amount",
+    "event_type",
+    "timestamp_format",
+    "numeric",
+    "categorical",
+    "merge",
+    "max_reject_share",
+)
+
+
+def config_of(args: argparse.Namespace) -> "Config":
+    """The configuration of --config, changed by --set, changed by the options of their own name."""
+    from seqclv.configfile import config_from, read_config, with_values
+    from seqclv.errors import InputError
+
+    config = read_config(getattr(args, "config", None), getattr(args, "set", ()))
+    data = _given(args, _DATA_OPTIONS)
+    values: dict[str, Any] = {"data": data, **_given(args, ("seed", "accelerator"))}
+    if getattr(args, "tracking_uri", None) is not None:
+        values["tracking"] = {"uri": args.tracking_uri}
+    config = config_from(with_values(config, values), origin="the options")
+    if not config.data.transactions:
+        raise InputError("A log is needed, but none is given: name it with --transactions or data.transactions.")
+    return config
+
+
+def with_log_columns(config: "Config", args: argparse.Namespace) -> "Config":
+    """A trained model's configuration, reading the log that the options name; columns are as in training by default."""
+    from seqclv.configfile import config_from, with_values
+
+    return config_from(
+        with_values(replace(config, data=replace(config.data, transactions=())), {"data": _given(args, _DATA_OPTIONS)}),
+        origin="the options",
+    )
+
+
+def _given(args: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}

@@ -1,0 +1,34 @@
+"""`seqclv prepare`: validate a log, build a store, report on the data."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from seqclv.commands.console import Console
+from seqclv.commands.options import add_config_options, add_log_options, add_output_options, config_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument(
+        "--out", required=True, metavar="STORE", help="directory to make; an earlier store there is replaced"
+    )
+    parser.add_argument("--until", metavar="DATE", help="leave out rows at or after this instant")
+    add_log_options(parser, required=False)
+    add_config_options(parser)
+    add_output_options(parser)
+
+
+def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """Build the store and show the report."""
+    from seqclv.data.report import DataReport
+    from seqclv.data.store import build_store
+    from seqclv.data.windows import instant
+
+    config = config_of(args)
+    until = None if args.until is None else instant(args.until, what="bound for --until")
+    console.say("reading, checking and sorting the log")
+    store = build_store(config.data, Path(args.out), until=until)
+    console.show(DataReport(**store.info.report).render())
+    console.show(f"The store is in {args.out}")
+    return {"out": args.out, "fingerprint": store.fingerprint, "report": dict(store.info.report)}

@@ -1,0 +1,199 @@
+"""SQL that turns the user's columns into canonical ones; every rule on ids, times and amounts stands here.
+
+The canonical columns of a staged row:
+
+    customer   VARCHAR    byte for byte; NULL where missing
+    ts         BIGINT     microseconds since 1970-01-01, as given or UTC
+    zoned      BOOLEAN    whether the timestamp named its zone
+    further    VARCHAR    name of the further event type; NULL for a transaction line
+    amount     DOUBLE     finite; refunds are negative
+    n0, n1 ..  DOUBLE     numeric attributes; NULL where missing
+    k0, k1 ..  VARCHAR    categorical attributes; NULL where missing
+    row_hash   UBIGINT    of the whole row as read: tells exact duplicates
+    reason     VARCHAR    why the row is rejected; NULL for a kept row
+    raw        VARCHAR[]  the rejected row as text; NULL for a kept row
+"""
+
+from collections.abc import Sequence
+
+from seqclv.config import DataConfig
+from seqclv.data.database import quoted
+from seqclv.data.sources import Relation
+from seqclv.errors import InputError
+
+MAX_AMOUNT = 1e15  # beyond it sums of amounts lose their cents
+LINE_WORDS = ("", "purchase", "transaction", "sale")
+REFUND_WORDS = ("refund", "return")
+
+NO_CUSTOMER = "no customer"
+UNPARSABLE_TIMESTAMP = "unparsable timestamp"
+BLANKS = "E' \\t\\r\\n'"
+FIRST_MICROSECOND = -62_135_596_800_000_000  # 0001-01-01
+LAST_MICROSECOND = 253_402_300_799_999_999  # 9999-12-31
+DAY = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}"
+CLOCK = r"[T ]\d{1,2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
+ZONE = r"\s*(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)"
+INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+FLOATS = ("FLOAT", "DOUBLE")
+UNZONED = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS")
+ZONED = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")
+
+
+def needed_columns(data: DataConfig) -> tuple[str, ...]:
+    """The columns of a log that `data` asks for, each once."""
+    named = (data.customer_id, data.timestamp, data.amount, data.event_type, *data.numeric, *data.categorical)
+    return tuple(dict.fromkeys(name for name in named if name is not None))
+
+
+def require_columns(relation: Relation, data: DataConfig) -> None:
+    """Refuse a relation without the columns that `data` names.
+
+    Raises:
+        InputError: with the columns found and the option that names a column.
+    """
+    options = {data.customer_id: "--customer-id", data.timestamp: "--timestamp", data.amount: "--amount"}
+    missing = [name for name in needed_columns(data) if name not in relation.names]
+    if missing:
+        remedy = " or ".join(options.get(name, "the data section of the configuration") for name in missing)
+        raise InputError(
+            f"A log must have the columns {', '.join(needed_columns(data))}, but {relation.origin} lacks "
+            f"{', '.join(missing)} and has {', '.join(relation.names) or 'no columns'}: name the column with {remedy}."
+        )
+
+
+def canonical_select(relation: Relation, data: DataConfig, originals: Sequence[str]) -> str:
+    """The SELECT that stages the rows of `relation`.
+
+    Args:
+        relation: the rows as read; it has the needed columns.
+        data: which column is which.
+        originals: names of the columns kept of a rejected row, over all relations, in order.
+
+    Raises:
+        InputError: a column's type cannot serve its purpose.
+    """
+    stamp, zoned = _timestamp(relation, data)
+    attributes = [f"{_number(relation, name)} AS n{i}" for i, name in enumerate(data.numeric)]
+    attributes += [f"{_text(relation, name)} AS k{i}" for i, name in enumerate(data.categorical)]
+    parts = [
+        f"{_text(relation, data.customer_id)} AS customer_text",
+        f"{stamp} AS stamp",
+        f"{zoned} AS zoned",
+        f"{_empty(relation, data.timestamp)} AS no_stamp",
+        f"{_event_type(relation, data)} AS kind",
+        f"{_number(relation, data.amount)} AS number",
+        f"{_empty(relation, data.amount)} AS no_number",
+        *attributes,
+        f"hash({', '.join(relation.column(name) for name in sorted(relation.names))}) AS row_hash",
+    ]
+    names = [f"n{i}" for i in range(len(data.numeric))] + [f"k{i}" for i in range(len(data.categorical))]
+    return _judged(f"SELECT *, {', '.join(parts)} FROM {relation.scan}", names, _raw(relation, originals))
+
+
+def _judged(rows: str, attributes: Sequence[str], raw: str) -> str:
+    """Set aside what breaks a rule: the first broken rule is the reason; only then is `raw` worked out."""
+    words = ", ".join(quoted(word) for word in LINE_WORDS)
+    refunds = ", ".join(quoted(word) for word in REFUND_WORDS)
+    finite = " ".join(
+        f"CASE WHEN isfinite({name}) THEN {name} END AS {name}," if name[0] == "n" else f"{name},"
+        for name in attributes
+    )
+    typed = f"""
+        SELECT *, CASE WHEN regexp_matches(customer_text, '\\S') THEN customer_text END AS customer,
+            CASE WHEN stamp BETWEEN {FIRST_MICROSECOND} AND {LAST_MICROSECOND} THEN stamp END AS ts,
+            lower(trim(kind, {BLANKS})) AS word,
+            CASE WHEN word NOT IN ({words}, {refunds}) THEN kind END AS further
+        FROM ({rows})"""
+    judged = f"""
+        SELECT *, CASE
+            WHEN customer IS NULL THEN '{NO_CUSTOMER}'
+            WHEN no_stamp THEN 'no timestamp'
+            WHEN ts IS NULL THEN '{UNPARSABLE_TIMESTAMP}'
+            WHEN no_number OR isnan(number) THEN CASE WHEN further IS NULL THEN 'no amount' END
+            WHEN number IS NULL THEN 'unparsable amount'
+            WHEN isinf(number) THEN 'infinite amount'
+            WHEN abs(number) > {MAX_AMOUNT} THEN 'amount out of range'
+        END AS reason
+        FROM ({typed})"""
+    return f"""
+        SELECT customer, ts, zoned, further,
+            CASE WHEN no_number OR isnan(number) THEN 0.0
+                 WHEN word IN ({refunds}) THEN -abs(number) ELSE number END AS amount,
+            {finite} row_hash, reason, CASE WHEN reason IS NOT NULL THEN {raw} END AS raw
+        FROM ({judged})"""
+
+
+def _text(relation: Relation, name: str) -> str:
+    """A column as text, NULL where missing; integers exactly, NaN is missing."""
+    column, kind = relation.column(name), relation.type_of(name)
+    if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION")):
+        raise InputError(f"Column '{name}' must hold plain values, but in {relation.origin} it is of type {kind}.")
+    if kind == "VARCHAR":
+        return f"nullif({column}, '')"
+    if kind in FLOATS:
+        return f"CASE WHEN NOT isnan({column}) THEN CAST({column} AS VARCHAR) END"
+    return f"nullif(CAST({column} AS VARCHAR), '')"
+
+
+def _number(relation: Relation, name: str) -> str:
+    """A column as DOUBLE, NULL where missing or unparsable."""
+    column, kind = relation.column(name), relation.type_of(name)
+    if kind == "VARCHAR" or kind.startswith("ENUM"):
+        return f"try_cast(trim(CAST({column} AS VARCHAR), {BLANKS}) AS DOUBLE)"
+    if kind in INTEGERS or kind in FLOATS or kind.startswith("DECIMAL") or kind == "BOOLEAN":
+        return f"CAST({column} AS DOUBLE)"
+    if kind == '"NULL"':
+        return "CAST(NULL AS DOUBLE)"
+    raise InputError(f"Column '{name}' must hold numbers, but in {relation.origin} it is of type {kind}.")
+
+
+def _empty(relation: Relation, name: str) -> str:
+    """Whether a cell holds nothing."""
+    column = relation.column(name)
+    if relation.type_of(name) == "VARCHAR":
+        return f"coalesce(trim({column}, {BLANKS}), '') = ''"
+    return f"{column} IS NULL"
+
+
+def _event_type(relation: Relation, data: DataConfig) -> str:
+    return "CAST(NULL AS VARCHAR)" if data.event_type is None else _text(relation, data.event_type)
+
+
+def _timestamp(relation: Relation, data: DataConfig) -> tuple[str, str]:
+    """SQL of the microseconds and of whether a zone was named (NULL where unparsable)."""
+    column, kind = relation.column(data.timestamp), relation.type_of(data.timestamp)
+    if kind in ZONED:
+        return f"epoch_us(CAST({column} AS TIMESTAMPTZ))", f"CASE WHEN {column} IS NOT NULL THEN true END"
+    if kind in UNZONED:
+        return f"epoch_us(CAST({column} AS TIMESTAMP))", f"CASE WHEN {column} IS NOT NULL THEN false END"
+    if kind == "TIMESTAMP_NS":
+        floored = f"(epoch_ns({column}) - ((epoch_ns({column}) % 1000) + 1000) % 1000) // 1000"
+        return floored, f"CASE WHEN {column} IS NOT NULL THEN false END"
+    if kind in INTEGERS or kind == "VARCHAR" or kind.startswith("ENUM") or kind == '"NULL"':
+        return _text_timestamp(f"trim(CAST({column} AS VARCHAR), {BLANKS})", data.timestamp_format)
+    raise InputError(
+        f"Column '{data.timestamp}' must hold dates or timestamps, but in {relation.origin} it is of type {kind}: "
+        "convert it, or name another column with --timestamp."
+    )
+
+
+def _text_timestamp(text: str, pattern: str | None) -> tuple[str, str]:
+    if pattern is not None:
+        parsed = f"CASE WHEN regexp_matches({text}, '\\d') THEN try_strptime({text}, {quoted(pattern)}) END"
+        zoned = "%z" in pattern or "%Z" in pattern
+        return f"epoch_us({parsed})", f"CASE WHEN {parsed} IS NOT NULL THEN {str(zoned).lower()} END"
+    plain = f"regexp_full_match({text}, '{DAY}({CLOCK})?')"
+    offset = f"regexp_full_match({text}, '{DAY}{CLOCK}{ZONE}')"
+    utc = rf"regexp_replace(regexp_replace({text}, '\s*(Z|z|UTC|GMT)$', '+00:00'), '\s+([+-])', '\1')"
+    stamp = f"""CASE WHEN {plain} THEN epoch_us(try_cast({text} AS TIMESTAMP))
+        WHEN {offset} THEN epoch_us(try_cast({utc} AS TIMESTAMPTZ))
+        WHEN regexp_full_match({text}, '\\d{{8}}') THEN epoch_us(try_strptime({text}, '%Y%m%d')) END"""
+    return stamp, f"CASE WHEN {offset} THEN true ELSE false END"
+
+
+def _raw(relation: Relation, originals: Sequence[str]) -> str:
+    """The row as read, as a list of texts in the order of `originals`."""
+    fields = [
+        f"CAST({relation.column(name)} AS VARCHAR)" if name in relation.names else "NULL::VARCHAR" for name in originals
+    ]
+    return f"[{', '.join(fields)}]"

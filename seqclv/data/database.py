@@ -1,0 +1,32 @@
+"""The DuckDB that stages a log: how it is opened and asked."""
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+THREADS = 2
+MEMORY_LIMIT = "2GB"
+
+
+def connect(scratch: Path | None) -> duckdb.DuckDBPyConnection:
+    """A DuckDB that works out of core inside the directory `scratch`, or (None) in memory without any file."""
+    settings: dict[str, str | bool | int | float | list[str]] = {"threads": THREADS, "temp_directory": ""}
+    if scratch is not None:
+        settings |= {"memory_limit": MEMORY_LIMIT, "temp_directory": str(scratch / "spill")}
+    connection = duckdb.connect(str(scratch / "staging.duckdb") if scratch is not None else ":memory:", config=settings)
+    try:
+        run(connection, "SET TimeZone = 'UTC'")  # only the text of rejected rows depends on it
+    except duckdb.Error:  # builds without ICU know no time zones and write UTC anyway
+        pass
+    return connection
+
+
+def run(connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
+    """Run a query to its end: a connection with rows left to fetch refuses further work."""
+    return connection.execute(query).fetchall()
+
+
+def quoted(text: str) -> str:
+    """`text` as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"

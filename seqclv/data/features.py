@@ -1,0 +1,255 @@
+"""Features of events and of cutoffs, and the targets of future windows: vectorized over customers and queries.
+
+Everything is computed from merged histories (see `seqclv.data.windows`). A query is a pair (customer row, cutoff).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from seqclv.batch import FeatureSchema
+from seqclv.data.events import FIRST_FURTHER_TYPE, MICROSECONDS_PER_DAY, PURCHASE, REFUND, Events, FloatArray, IntArray
+from seqclv.data.windows import search
+
+ANCHOR_PURCHASES = 0.5  # weight of the base's rate in the conjugate anchor, in purchases
+ANCHOR_AMOUNTS = 1.0  # weight of the base's mean amount, in purchases
+_SMALL = 1e-2  # added to times before the logarithm, time units
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The purchases of C customers with running totals, so that any window is a difference of two rows.
+
+    Shape: offset [C + 1]; time [P] microseconds; running totals [P + 1].
+    """
+
+    offset: IntArray
+    time: IntArray
+    amount: FloatArray  # running sum of amounts, currency
+    log_amount: FloatArray  # of log amounts
+    square: FloatArray  # of squared log amounts
+    refunds: FloatArray  # [E + 1] running count of refunds over all events
+    event_offset: IntArray
+    event_time: IntArray
+    further: tuple[FloatArray, ...]  # running counts of the further event types, each [E + 1]
+
+
+def ledger(events: Events, further_types: Sequence[str]) -> Ledger:
+    """The ledger of merged histories; `further_types` names the event types whose counts are features."""
+    purchase = events.event_type == PURCHASE
+    bought = events.rows(purchase)
+    log_amount = np.log(bought.amount)
+    code = {name: FIRST_FURTHER_TYPE + i for i, name in enumerate(events.further_types)}
+    return Ledger(
+        offset=bought.offset,
+        time=bought.timestamp,
+        amount=_running(bought.amount),
+        log_amount=_running(log_amount),
+        square=_running(log_amount**2),
+        refunds=_running(events.event_type == REFUND),
+        event_offset=events.offset,
+        event_time=events.timestamp,
+        further=tuple(_running(events.event_type == code.get(name, -1)) for name in further_types),
+    )
+
+
+def _running(values: npt.NDArray[np.generic]) -> FloatArray:
+    return np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+
+
+def days(microseconds: IntArray) -> FloatArray:
+    """Microseconds as days."""
+    return microseconds / MICROSECONDS_PER_DAY
+
+
+@dataclass(frozen=True)
+class Query:
+    """Queries and where they fall in the ledger.
+
+    Shape: each [N]. Every query has at least one purchase strictly before its cutoff.
+    """
+
+    row: IntArray  # customer
+    cutoff: IntArray  # microseconds
+    index: IntArray  # first purchase at or after the cutoff, in the flat purchases
+    event_index: IntArray  # first event at or after the cutoff, in the flat events
+
+
+def locate(book: Ledger, row: IntArray, cutoff: IntArray) -> Query:
+    """Find where each query's cutoff falls among the customer's purchases and events."""
+    return Query(
+        row,
+        cutoff,
+        search(book.offset, book.time, row, cutoff),
+        search(book.event_offset, book.event_time, row, cutoff),
+    )
+
+
+def anchors(book: Ledger, query: Query, schema: FeatureSchema) -> FloatArray:
+    """[N, 2] log purchase rate and log mean amount that a conjugate posterior would expect, in the schema's units."""
+    first, repeats, age = _age(book, query)
+    weight = ANCHOR_PURCHASES / schema.purchase_rate
+    rate = (repeats + ANCHOR_PURCHASES) / (age / schema.time_scale_days + weight)
+    total = (book.amount[query.index] - book.amount[first]) / schema.amount_scale
+    mean = (total + ANCHOR_AMOUNTS * schema.amount_mean) / (repeats + 1 + ANCHOR_AMOUNTS)
+    return np.stack([np.log(rate), np.log(mean)], axis=-1)
+
+
+def _age(book: Ledger, query: Query) -> tuple[IntArray, FloatArray, FloatArray]:
+    first = book.offset[query.row]
+    return first, (query.index - first - 1).astype(np.float64), days(query.cutoff - book.time[first])
+
+
+def query_features(book: Ledger, query: Query, schema: FeatureSchema) -> FloatArray:
+    """[N, D] raw features at the cutoff, from what lies strictly before it; `query_names` tells the columns."""
+    columns = [*_timing(book, query, schema), *_amounts(book, query, schema), *_trailing(book, query, schema)]
+    columns += _other_events(book, query, schema)
+    if schema.yearly:
+        angle = 2 * np.pi * days(query.cutoff) / 365.2425
+        columns += [np.sin(angle), np.cos(angle)]
+    return np.stack(columns, axis=-1)
+
+
+def _timing(book: Ledger, query: Query, schema: FeatureSchema) -> list[FloatArray]:
+    first, repeats, age = _age(book, query)
+    last = query.index - 1
+    recency = days(book.time[last] - book.time[first])
+    since = days(query.cutoff - book.time[last])
+    gap = np.where(repeats > 0, days(book.time[last] - book.time[np.maximum(last - 1, first)]), age)
+    mean_gap = np.where(repeats > 0, recency / np.maximum(repeats, 1), age)
+    log = lambda t: np.log(t / schema.time_scale_days + _SMALL)  # noqa: E731
+    return [
+        log(age),
+        log(since),
+        log(gap),
+        log(mean_gap),
+        log(since) - log(mean_gap),
+        np.log1p(repeats),
+        (repeats == 0).astype(np.float64),
+        since / np.maximum(age, 1e-9),
+    ]
+
+
+def _amounts(book: Ledger, query: Query, schema: FeatureSchema) -> list[FloatArray]:
+    first, last = book.offset[query.row], query.index - 1
+    number = (query.index - first).astype(np.float64)
+    mean = (book.log_amount[query.index] - book.log_amount[first]) / number
+    variance = (book.square[query.index] - book.square[first]) / number - mean**2
+    latest = book.log_amount[query.index] - book.log_amount[last]
+    centre = np.log(schema.amount_scale)
+    scale = schema.amount_log_std
+    return [
+        (mean - centre) / scale * number / (number + 1),
+        np.sqrt(np.maximum(variance, 0)) / scale,
+        (latest - centre) / scale,
+    ]
+
+
+def _trailing(book: Ledger, query: Query, schema: FeatureSchema) -> list[FloatArray]:
+    columns = []
+    for window in schema.trailing_windows_days:
+        start = search(book.offset, book.time, query.row, query.cutoff - round(window * MICROSECONDS_PER_DAY))
+        columns.append(np.log1p((query.index - start).astype(np.float64)))
+        spend = np.maximum(book.amount[query.index] - book.amount[start], 0)
+        columns.append(np.log1p(spend / schema.amount_scale))
+    return columns
+
+
+def _other_events(book: Ledger, query: Query, schema: FeatureSchema) -> list[FloatArray]:
+    start, end = book.event_offset[query.row], query.event_index
+    since = days(query.cutoff - book.event_time[end - 1])
+    columns = [
+        np.log1p(book.refunds[end] - book.refunds[start]),
+        np.log(since / schema.time_scale_days + _SMALL),
+    ]
+    recent = search(
+        book.event_offset,
+        book.event_time,
+        query.row,
+        query.cutoff - round(schema.trailing_windows_days[1] * MICROSECONDS_PER_DAY),
+    )
+    for running in book.further:
+        columns += [np.log1p(running[end] - running[start]), np.log1p(running[end] - running[recent])]
+    return columns
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What happened in windows after queries, in the schema's units. Shape: each [N, W]."""
+
+    horizon: FloatArray
+    purchases: FloatArray
+    last_offset: FloatArray
+    spend: FloatArray
+    log_spend: FloatArray
+
+
+def targets(book: Ledger, query: Query, horizon: IntArray, schema: FeatureSchema) -> Targets:
+    """The sufficient statistics of windows [cutoff, cutoff + horizon); horizon [N, W] in microseconds."""
+    windows = horizon.shape[1]
+    row = np.repeat(query.row, windows)
+    cutoff = np.repeat(query.cutoff, windows)
+    start = np.repeat(query.index, windows)
+    end = search(book.offset, book.time, row, cutoff + horizon.ravel())
+    number = (end - start).astype(np.float64)
+    last = np.where(end > start, book.time[np.maximum(end - 1, 0)] - cutoff, 0)
+    log_amount = book.log_amount[end] - book.log_amount[start] - number * np.log(schema.amount_scale)
+    spend = (book.amount[end] - book.amount[start]) / schema.amount_scale
+    shaped = lambda values: values.reshape(horizon.shape)  # noqa: E731
+    return Targets(
+        days(horizon) / schema.time_scale_days,
+        shaped(number),
+        shaped(days(last) / schema.time_scale_days),
+        shaped(np.where(number > 0, spend, 0.0)),
+        shaped(np.where(number > 0, log_amount, 0.0)),
+    )
+
+
+def event_features(events: Events, schema: FeatureSchema) -> tuple[FloatArray, IntArray]:
+    """Numeric [E, F] and categorical [E, G] features of each event of merged histories."""
+    time = days(events.timestamp)
+    first = np.zeros(len(events), dtype=bool)
+    first[events.offset[:-1][np.diff(events.offset) > 0]] = True
+    gap = np.diff(time, prepend=time[:1])
+    gap[first] = 0.0
+    age = time - time[events.offset[events.owner]] if len(events) else time
+    log = lambda t: np.log(t / schema.time_scale_days + _SMALL)  # noqa: E731
+    week = 2 * np.pi * time / 7
+    columns = [
+        np.where(first, 0.0, log(gap)),
+        log(age) / 2,
+        first.astype(np.float64),
+        _log_amount(events, schema),
+        np.sin(week),
+        np.cos(week),
+    ]
+    if schema.yearly:
+        year = 2 * np.pi * time / 365.2425
+        columns += [np.sin(year), np.cos(year)]
+    for feature in schema.numeric:
+        value = events.numeric[feature.name]
+        present = ~np.isnan(value)
+        columns += [np.where(present, (value - feature.mean) / feature.std, 0.0), present.astype(np.float64)]
+    return np.stack(columns, axis=-1).reshape(len(events), len(columns)), _codes(events, schema)
+
+
+def _log_amount(events: Events, schema: FeatureSchema) -> FloatArray:
+    size = np.abs(events.amount)
+    present = size > 0
+    log = np.log(np.where(present, size, 1.0) / schema.amount_scale) / schema.amount_log_std
+    return np.where(present, np.clip(log, -6, 6), 0.0)
+
+
+def _codes(events: Events, schema: FeatureSchema) -> IntArray:
+    known = {name: i + FIRST_FURTHER_TYPE + 1 for i, name in enumerate(schema.event_types)}
+    table = [code + 1 for code in range(FIRST_FURTHER_TYPE)] + [known.get(name, 0) for name in events.further_types]
+    columns = [np.asarray(table, dtype=np.int64)[events.event_type]]
+    for feature in schema.categorical:
+        column = events.categorical[feature.name]
+        code = {value: i + 1 for i, value in enumerate(feature.vocabulary)}
+        # One extra entry at the end: code -1 (missing) indexes it and is out of vocabulary.
+        lookup = np.asarray([*(code.get(value, 0) for value in column.values), 0], dtype=np.int64)
+        columns.append(lookup[column.codes])
+    return np.stack(columns, axis=-1)

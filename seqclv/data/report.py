@@ -1,0 +1,98 @@
+"""The data report: what a log holds, what was rejected and why."""
+
+import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from seqclv.data.events import MICROSECONDS_PER_DAY, PURCHASE, Events, FloatArray, IntArray
+
+EPOCH = datetime.datetime(1970, 1, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataReport:
+    """Counts are of rows as read, before lines of one instant are netted."""
+
+    rows_read: int
+    rows_kept: int
+    rows_rejected: int
+    rejected_by_reason: Mapping[str, int]  # most frequent first
+    rows_without_customer: int  # among the rejected
+    rows_after_end: int  # neither kept nor rejected: at or after the end that was asked for
+    customers: int
+    first_timestamp: str | None  # ISO, of the kept rows
+    last_timestamp: str | None
+    span_days: float
+    exact_duplicates: int  # kept rows that repeat another one in every column
+    negative_lines: int  # transaction lines below zero
+    zero_lines: int  # transaction lines of zero
+    further_events: Mapping[str, int]  # rows by further event type
+    one_purchase_day_share: float | None  # of the customers with a purchase day
+    top_percent_spend_share: float | None  # share of spend of the 1 % of customers who spend most
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self)
+
+    def render(self) -> str:
+        """Plain text for people."""
+        lines = [
+            ("rows read", f"{self.rows_read:,}"),
+            ("rows kept", f"{self.rows_kept:,}"),
+            ("rows rejected", f"{self.rows_rejected:,}"),
+            *((f"  {reason}", f"{count:,}") for reason, count in self.rejected_by_reason.items()),
+            *([("rows after the end asked for", f"{self.rows_after_end:,}")] if self.rows_after_end else []),
+            ("customers", f"{self.customers:,}"),
+            ("first event", self.first_timestamp or "-"),
+            ("last event", self.last_timestamp or "-"),
+            ("span", f"{self.span_days:,.1f} days"),
+            ("exact duplicates, kept", f"{self.exact_duplicates:,}"),
+            ("negative lines", f"{self.negative_lines:,}"),
+            ("zero lines", f"{self.zero_lines:,}"),
+            *((f"events '{name}'", f"{count:,}") for name, count in self.further_events.items()),
+            ("customers with one purchase day", _percent(self.one_purchase_day_share)),
+            ("spend of the top 1 % of customers", _percent(self.top_percent_spend_share)),
+        ]
+        width = max(len(label) for label, _ in lines)
+        return "\n".join(f"{label:<{width}}  {value:>20}" for label, value in lines)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def isoformat(microseconds: int) -> str:
+    """Microseconds since 1970 as ISO text."""
+    return (EPOCH + datetime.timedelta(microseconds=microseconds)).isoformat()
+
+
+def concentration(blocks: Iterable[Events]) -> tuple[float | None, float | None]:
+    """Share of one-purchase-day customers and the top percent's share of spend, over blocks of whole customers.
+
+    A purchase day is a calendar day whose transaction lines sum to more than zero.
+    """
+    pairs = [_purchase_days(block) for block in blocks]
+    days = np.concatenate([days for days, _ in pairs] or [np.zeros(0, np.int64)])
+    spend = np.sort(np.concatenate([spend for _, spend in pairs] or [np.zeros(0)]))[::-1]
+    buyers, total = int(np.count_nonzero(days)), float(spend.sum())
+    if buyers == 0:
+        return None, None
+    top = float(spend[: max(1, round(0.01 * buyers))].sum())
+    return int(np.count_nonzero(days == 1)) / buyers, top / total
+
+
+def _purchase_days(events: Events) -> tuple[IntArray, FloatArray]:
+    """[C] purchase days and [C] spend on them."""
+    line = np.asarray(events.event_type) == PURCHASE
+    owner, day = events.owner[line], np.asarray(events.timestamp)[line] // MICROSECONDS_PER_DAY
+    if len(owner) == 0:
+        return np.zeros(events.customers, np.int64), np.zeros(events.customers)
+    start = np.flatnonzero(np.append(True, (owner[1:] != owner[:-1]) | (day[1:] != day[:-1])))
+    amount = np.add.reduceat(np.asarray(events.amount)[line], start)
+    bought = amount > 1e-9
+    buyer = owner[start][bought]
+    days = np.bincount(buyer, minlength=events.customers).astype(np.int64)
+    return days, np.bincount(buyer, weights=amount[bought], minlength=events.customers).astype(np.float64)

@@ -1,0 +1,91 @@
+"""The feature schema of a base: scales and vocabularies, derived from merged histories before the cutoff only."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from seqclv.batch import CategoricalFeature, FeatureSchema, NumericFeature
+from seqclv.data.events import FIRST_FURTHER_TYPE, PURCHASE, Events
+from seqclv.data.features import days, ledger, locate, query_features
+from seqclv.data.sampling import draw_cutoffs
+
+YEARLY_SPAN_DAYS = 730.0  # two years: every day of the year was seen at least twice
+TRAILING_WINDOWS = 7  # span / 2 ... span / 128
+MINIMUM_VALUE_COUNT = 10  # customers; a rarer categorical value is out of vocabulary
+_SAMPLE_CUSTOMERS = 20_000  # for the centre and spread of the query features
+_LOG_SPREAD_FLOOR = 0.01
+
+
+def derive_schema(events: Events, cutoff: int, *, merge: str, max_history_events: int) -> FeatureSchema:
+    """The schema of merged histories that end at `cutoff` (microseconds)."""
+    purchase = events.event_type == PURCHASE
+    bought = events.rows(purchase)
+    span = max(float(days(np.asarray([cutoff - bought.timestamp.min()]))[0]), 1e-3)
+    log_amount = np.log(bought.amount)
+    repeats = len(bought) - bought.customers
+    first = bought.timestamp[bought.offset[:-1]]
+    recency = float(days(bought.timestamp[bought.offset[1:] - 1] - first).sum())
+    exposure = float(days(cutoff - first).sum())
+    scale = recency / repeats if repeats > 0 and recency > 0 else span / 10
+    schema = FeatureSchema(
+        time_scale_days=scale,
+        amount_scale=float(np.exp(log_amount.mean())),
+        amount_log_std=max(float(log_amount.std()), _LOG_SPREAD_FLOOR),
+        amount_mean=float(bought.amount.mean() / np.exp(log_amount.mean())),
+        purchase_rate=max(repeats, 0.5) / max(exposure / scale, 1e-9),
+        merge=merge,
+        yearly=span >= YEARLY_SPAN_DAYS,
+        trailing_windows_days=tuple(span / 2**i for i in range(1, TRAILING_WINDOWS + 1)),
+        max_history_events=max_history_events,
+        event_types=_frequent_types(events),
+        numeric=_numeric(events),
+        categorical=_categorical(events),
+        query_mean=(),
+        query_std=(),
+    )
+    return _with_query_scales(schema, events, cutoff)
+
+
+def _frequent_types(events: Events) -> tuple[str, ...]:
+    counts = np.bincount(events.event_type, minlength=FIRST_FURTHER_TYPE + len(events.further_types))
+    return tuple(sorted(n for i, n in enumerate(events.further_types) if counts[FIRST_FURTHER_TYPE + i] > 0))
+
+
+def _numeric(events: Events) -> tuple[NumericFeature, ...]:
+    features = []
+    for name, column in sorted(events.numeric.items()):
+        present = column[np.isfinite(column)]
+        mean, std = (float(present.mean()), float(present.std())) if len(present) else (0.0, 1.0)
+        features.append(NumericFeature(name=name, mean=mean, std=std if std > 0 else 1.0))
+    return tuple(features)
+
+
+def _categorical(events: Events) -> tuple[CategoricalFeature, ...]:
+    """Values seen before the cutoff with at least MINIMUM_VALUE_COUNT customers, in sorted order."""
+    features = []
+    owner = events.owner
+    for name, column in sorted(events.categorical.items()):
+        known = column.codes >= 0
+        pairs = np.unique(np.stack([column.codes[known].astype(np.int64), owner[known]]), axis=1)
+        customers = np.bincount(pairs[0], minlength=len(column.values))
+        kept = sorted(v for v, count in zip(column.values, customers, strict=True) if count >= MINIMUM_VALUE_COUNT)
+        features.append(CategoricalFeature(name=name, vocabulary=tuple(kept)))
+    return tuple(features)
+
+
+def _with_query_scales(schema: FeatureSchema, events: Events, cutoff: int) -> FeatureSchema:
+    """Centre and spread of the raw query features over drawn cutoffs and the training cutoff itself."""
+    step = max(1, events.customers // _SAMPLE_CUSTOMERS)
+    sample = events.select(np.arange(0, events.customers, step, dtype=np.int64))
+    book = ledger(sample, schema.event_types)
+    row, cutoffs = draw_cutoffs(sample, cutoff, per_customer=2, merge=schema.merge, seed=0, epoch=0)
+    everyone = np.arange(sample.customers, dtype=np.int64)
+    row = np.concatenate([row, everyone])
+    cutoffs = np.concatenate([cutoffs, np.full(sample.customers, cutoff, dtype=np.int64)])
+    raw = query_features(book, locate(book, row, cutoffs), schema)
+    std = raw.std(axis=0)
+    return replace(
+        schema,
+        query_mean=tuple(raw.mean(axis=0).tolist()),
+        query_std=tuple(np.where(std > 1e-6, std, 1.0).tolist()),
+    )

@@ -1,0 +1,200 @@
+"""Where the rows of a log come from: files, directories, globs, public logs or a table in memory.
+
+A source becomes one or more `Relation`s that DuckDB scans out of core. Columns are addressed by position
+(c0, c1, ...), because DuckDB's own names ignore case and the user's need not.
+"""
+
+import csv
+import glob
+import gzip
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from seqclv.data.database import quoted, run
+from seqclv.errors import InputError, offenders
+
+DATASET_PREFIX = "dataset:"
+DATA_SUFFIXES = (".parquet", ".pq", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
+DELIMITERS = (",", ";", "\t", "|")
+PARQUET_MAGIC = b"PAR1"
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Rows of equal columns that DuckDB can scan."""
+
+    scan: str  # an item of a FROM clause; its columns are c0, c1, ... in the order of `names`
+    names: tuple[str, ...]  # as the user knows them
+    types: tuple[str, ...]  # DuckDB's
+    origin: str  # for messages
+
+    def column(self, name: str) -> str:
+        """The position name of the user's column `name`."""
+        return f"c{self.names.index(name)}"
+
+    def type_of(self, name: str) -> str:
+        """DuckDB's type of the user's column `name`."""
+        return self.types[self.names.index(name)]
+
+
+def relations(
+    connection: duckdb.DuckDBPyConnection, transactions: Sequence[str], needed: Iterable[str]
+) -> list[Relation]:
+    """Open the sources of a log.
+
+    Args:
+        connection: where tables in memory are registered.
+        transactions: files, directories, globs, or names of public logs spelled `dataset:NAME`.
+        needed: the columns that will be asked for; they tell the delimiter of a CSV file.
+
+    Raises:
+        InputError: nothing was found, a file is damaged or empty, or column names are not unique.
+    """
+    from seqclv.data.datasets import dataset
+
+    named = dict.fromkeys(source for source in transactions if source.startswith(DATASET_PREFIX))
+    tables = [table_relation(connection, dataset(n.removeprefix(DATASET_PREFIX)), n) for n in named]
+    files = [source for source in transactions if not source.startswith(DATASET_PREFIX)]
+    return tables + (_file_relations(connection, find_files(files), frozenset(needed)) if files else [])
+
+
+def table_relation(connection: duckdb.DuckDBPyConnection, table: pa.Table, origin: str) -> Relation:
+    """Register an Arrow table with DuckDB under the name `origin`.
+
+    Raises:
+        InputError: column names are not unique or a type is unknown to DuckDB.
+    """
+    _require_unique(table.column_names, origin)
+    view = f'"{origin}"'
+    try:
+        connection.register(origin, table.rename_columns([f"c{i}" for i in range(table.num_columns)]))
+    except duckdb.Error as error:
+        raise InputError(f"The columns of {origin} must be plain: {_first_line(error)}.") from error
+    return Relation(view, tuple(table.column_names), _types(connection, view), origin)
+
+
+def find_files(patterns: Iterable[str]) -> list[Path]:
+    """The data files that paths, directories (searched below) and globs stand for, sorted, each once.
+
+    Raises:
+        InputError: a pattern stands for no file.
+    """
+    found: dict[Path, Path] = {}
+    for pattern in patterns:
+        path = Path(pattern)
+        starts = [path] if path.exists() else [Path(match) for match in glob.glob(pattern, recursive=True)]
+        if not starts:
+            raise InputError(f"A log must exist, but there is no file, directory or match for '{pattern}'.")
+        files = [file for start in starts for file in (_walk(start) if start.is_dir() else [start])]
+        if not files:
+            raise InputError(
+                f"A directory of a log must hold data files ({', '.join(DATA_SUFFIXES)}), but '{pattern}' has none."
+            )
+        found.update({file.resolve(): file for file in files})
+    return sorted(found.values())
+
+
+def _walk(directory: Path) -> Iterator[Path]:
+    """Data files below `directory`; hidden ones, markers such as _SUCCESS and prepared stores are passed over."""
+    if (directory / "store.json").exists():
+        return
+    for path in sorted(directory.iterdir()):
+        if path.name.startswith((".", "_")):
+            continue
+        if path.is_dir():
+            yield from _walk(path)
+        elif path.name.lower().endswith(DATA_SUFFIXES):
+            yield path
+
+
+def _file_relations(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[Path], needed: frozenset[str]
+) -> list[Relation]:
+    """One relation for all files of equal format and columns."""
+    groups: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[Path]] = defaultdict(list)
+    for file in files:
+        head = _head(file)
+        if not head:
+            continue
+        if head == PARQUET_MAGIC or file.suffix.lower() in (".parquet", ".pq"):
+            names, types = _parquet_columns(file)
+            groups["parquet", names, types].append(file)
+        else:
+            packed = head.startswith(GZIP_MAGIC)
+            delimiter, names = _csv_columns(file, packed, needed)
+            groups[("gzip" if packed else "none") + delimiter, names, ()].append(file)
+    if not groups:
+        raise InputError(f"A log must have rows, but {offenders(files)} is empty.")
+    return [_group_relation(connection, kind, names, group) for (kind, names, _), group in groups.items()]
+
+
+def _group_relation(
+    connection: duckdb.DuckDBPyConnection, kind: str, names: tuple[str, ...], files: Sequence[Path]
+) -> Relation:
+    origin = f"'{files[0]}'" + (f" and {len(files) - 1} more" if len(files) > 1 else "")
+    _require_unique(names, origin)
+    paths = "[" + ", ".join(quoted(glob.escape(str(file))) for file in files) + "]"
+    if kind == "parquet":
+        aliases = ", ".join(f"c{i}" for i in range(len(names)))
+        scan = f"read_parquet({paths}, binary_as_string=true, hive_partitioning=false) AS t({aliases})"
+    else:
+        columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(names)))
+        scan = (
+            f"read_csv({paths}, columns={{{columns}}}, auto_detect=false, header=true, delim={quoted(kind[4:])}, "
+            f"compression='{kind[:4]}', quote='\"', escape='\"', nullstr='', store_rejects=true)"
+        )
+    return Relation(scan, names, _types(connection, scan), origin)
+
+
+def _types(connection: duckdb.DuckDBPyConnection, scan: str) -> tuple[str, ...]:
+    try:
+        rows = run(connection, f"DESCRIBE SELECT * FROM {scan}")
+    except duckdb.Error as error:
+        raise InputError(f"A log must be readable, but: {_first_line(error)}.") from error
+    return tuple(str(row[1]) for row in rows)
+
+
+def _head(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(4)
+    except OSError as error:
+        raise InputError(f"A log must be readable, but '{file}' is not: {error.strerror}.") from error
+
+
+def _parquet_columns(file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    try:
+        schema = pq.read_schema(file)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"A Parquet file must be whole, but '{file}' is damaged or no Parquet.") from error
+    return tuple(schema.names), tuple(str(kind) for kind in schema.types)
+
+
+def _csv_columns(file: Path, packed: bool, needed: frozenset[str]) -> tuple[str, tuple[str, ...]]:
+    """The delimiter that finds most of the needed columns in the first line, and the column names."""
+    try:
+        opener = gzip.open if packed else open
+        with opener(file, "rt", encoding="utf-8-sig", newline="") as stream:
+            line = stream.readline()
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise InputError(f"A CSV file must be UTF-8 text with a header, but '{file}' is not.") from error
+    headers = [(mark, tuple(next(csv.reader([line], delimiter=mark), ()))) for mark in DELIMITERS]
+    return max(headers, key=lambda header: (len(needed & set(header[1])), len(header[1])))
+
+
+def _require_unique(names: Iterable[str], origin: str) -> None:
+    doubled = [name for name, times in Counter(names).items() if times > 1]
+    if doubled:
+        raise InputError(f"Column names must be unique, but {origin} repeats {offenders(doubled)}: rename them.")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")

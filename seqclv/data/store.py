@@ -1,0 +1,220 @@
+"""The EventStore: a log on disk as memory-mapped flat columns, one run of rows per customer, immutable.
+
+A store is a directory:
+
+    store.json          format version, counts, span, event types, attributes with vocabularies, fingerprint, report
+    customers.arrow     customer ids in UTF-8 byte order (Arrow IPC)
+    offset.npy          [C + 1] row at which each customer begins
+    timestamp.npy       [E] microseconds since 1970-01-01; amount.npy [E]; event_type.npy [E]
+    numeric_0.npy ..    [E] numeric attributes, NaN is missing
+    categorical_0.npy ..[E] codes of categorical attributes, -1 is missing
+    rejects.parquet     rejected rows with their reason
+
+Shape: C customers, E events (lines of one instant netted).
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from seqclv.config import DataConfig
+from seqclv.data.events import Categorical, Events
+from seqclv.errors import InputError
+
+if TYPE_CHECKING:
+    from seqclv.data.frames import Frame
+
+FORMAT_VERSION = 1
+STORE_FILE = "store.json"
+CUSTOMERS_FILE = "customers.arrow"
+REJECTS_FILE = "rejects.parquet"
+BLOCK_CUSTOMERS = 100_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreInfo:
+    """What store.json says."""
+
+    format_version: int
+    customers: int
+    events: int
+    first: int  # microseconds of the earliest event
+    last: int  # microseconds of the latest event
+    further_types: tuple[str, ...]
+    numeric: tuple[str, ...]
+    categorical: Mapping[str, tuple[str, ...]]  # vocabulary by attribute
+    fingerprint: str  # sha256 over the content; the same for any order of rows and files
+    report: Mapping[str, Any]  # `seqclv.data.report.DataReport`
+
+    def to_json(self) -> str:
+        """The text of store.json."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class EventStore:
+    """An open store; `open_store` makes one. Arrays are mapped, not loaded."""
+
+    path: Path
+    info: StoreInfo
+    ids: pa.ChunkedArray  # [C]
+    arrays: Mapping[str, npt.NDArray[Any]]  # by file name without suffix
+
+    @property
+    def customers(self) -> int:
+        """Number of customers C."""
+        return self.info.customers
+
+    @property
+    def first(self) -> int:
+        """Microseconds of the earliest event."""
+        return self.info.first
+
+    @property
+    def last(self) -> int:
+        """Microseconds of the latest event."""
+        return self.info.last
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over the content; the same for any order of rows and files."""
+        return self.info.fingerprint
+
+    def read(self, start: int = 0, stop: int | None = None) -> Events:
+        """The events of the customers from `start` (included) to `stop` (excluded; None: all), as mapped views."""
+        low, high, _ = slice(start, stop).indices(self.customers)
+        high = max(low, high)
+        offset = self.arrays["offset"][low : high + 1]
+        rows = slice(int(offset[0]), int(offset[-1]))
+        return Events(
+            customer_id=self.ids.slice(low, high - low).to_numpy(zero_copy_only=False).astype(object),
+            offset=np.asarray(offset - offset[0]),
+            timestamp=self.arrays["timestamp"][rows],
+            amount=self.arrays["amount"][rows],
+            event_type=self.arrays["event_type"][rows],
+            further_types=self.info.further_types,
+            numeric={name: self.arrays[f"numeric_{i}"][rows] for i, name in enumerate(self.info.numeric)},
+            categorical={
+                name: Categorical(self.arrays[f"categorical_{i}"][rows], words)
+                for i, (name, words) in enumerate(self.info.categorical.items())
+            },
+        )
+
+    def blocks(self, customers: int = BLOCK_CUSTOMERS) -> Iterator[Events]:
+        """All events, in blocks of so many customers."""
+        for start in range(0, self.customers, customers):
+            yield self.read(start, start + customers)
+
+
+def array_types(numeric: int, categorical: int) -> dict[str, np.dtype[Any]]:
+    """The flat event columns of a store by file name without suffix, beside `offset`."""
+    return {
+        "timestamp": np.dtype(np.int64),
+        "amount": np.dtype(np.float64),
+        "event_type": np.dtype(np.int16),
+        **{f"numeric_{i}": np.dtype(np.float64) for i in range(numeric)},
+        **{f"categorical_{i}": np.dtype(np.int32) for i in range(categorical)},
+    }
+
+
+def is_store(path: str | Path) -> bool:
+    """Whether `path` is a prepared store: a directory with a store.json."""
+    return (Path(path) / STORE_FILE).is_file()
+
+
+def open_store(path: str | Path) -> EventStore:
+    """Open a prepared store.
+
+    Raises:
+        InputError: it is no store, of an unknown format, or damaged.
+    """
+    root = Path(path)
+    if not is_store(root):
+        raise InputError(f"A prepared store must be a directory with {STORE_FILE}, but '{root}' is not.")
+    info = _read_info(root)
+    types = array_types(len(info.numeric), len(info.categorical))
+    lengths = dict.fromkeys(types, info.events) | {"offset": info.customers + 1}
+    types["offset"] = np.dtype(np.int64)
+    try:
+        arrays = {name: np.load(root / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in types}
+        ids = pa.ipc.open_file(pa.memory_map(str(root / CUSTOMERS_FILE))).read_all()["customer_id"]
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InputError(f"The store '{root}' is damaged: prepare it anew ({error}).") from error
+    fits = all(arrays[n].shape == (lengths[n],) and arrays[n].dtype == types[n] for n in types)
+    if not fits or len(ids) != info.customers or int(arrays["offset"][-1]) != info.events:
+        raise InputError(f"The store '{root}' is damaged, its files do not fit together: prepare it anew.")
+    return EventStore(root, info, ids, arrays)
+
+
+def _read_info(root: Path) -> StoreInfo:
+    try:
+        fields = json.loads((root / STORE_FILE).read_text("utf-8"))
+        version = fields["format_version"]
+        if version != FORMAT_VERSION:
+            raise InputError(
+                f"A store must be of format {FORMAT_VERSION}, but '{root}' is of format {version}: prepare it anew."
+            )
+        fields["further_types"] = tuple(fields["further_types"])
+        fields["numeric"] = tuple(fields["numeric"])
+        fields["categorical"] = {name: tuple(words) for name, words in fields["categorical"].items()}
+        return StoreInfo(**fields)
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"The store '{root}' is damaged, {STORE_FILE} is not readable: prepare it anew.") from error
+
+
+def build_store(data: DataConfig, out: str | Path, *, until: int | None = None) -> EventStore:
+    """Read, validate and sort a log into a store, out of core.
+
+    The store is built beside `out` and moved there when it is finished. A finished store at `out` is replaced; before
+    the log is validated nothing is touched.
+
+    Args:
+        data: files and column names; files may be public logs (`dataset:NAME`).
+        out: the directory to make.
+        until: microseconds since 1970; rows at or after it are left out.
+
+    Raises:
+        InputError: the log is refused (see `seqclv.data.transactions.stage`) or `out` holds something else.
+    """
+    from seqclv.data.building import build
+
+    return open_store(build(data, Path(out), until=until))
+
+
+def open_log(data: DataConfig, workspace: str | Path) -> EventStore:
+    """Open `data.transactions` if it is a prepared store, else build one in `workspace`.
+
+    Raises:
+        InputError: the log or the store is refused, or the store lacks an attribute that `data` names.
+    """
+    stores = [source for source in data.transactions if is_store(source)]
+    if not stores:
+        return build_store(data, Path(workspace) / "store")
+    if len(data.transactions) > 1:
+        raise InputError(f"A prepared store must stand alone, but '{stores[0]}' is given beside other files.")
+    store = open_store(stores[0])
+    known = {*store.info.numeric, *store.info.categorical}
+    missing = [name for name in (*data.numeric, *data.categorical) if name not in known]
+    if missing:
+        raise InputError(
+            f"A prepared store must hold the attributes asked for, but '{store.path}' lacks {', '.join(missing)}: "
+            "prepare it anew with them."
+        )
+    return store
+
+
+def events_from_frame(frame: "Frame", data: DataConfig) -> Events:
+    """The events of a log in memory, a pandas DataFrame or an Arrow table; validated as files are, nothing is written.
+
+    Raises:
+        InputError: see `seqclv.data.transactions.stage`.
+    """
+    from seqclv.data.building import gather
+
+    return gather(frame, data)

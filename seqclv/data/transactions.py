@@ -1,0 +1,281 @@
+"""Read a transaction log into canonical rows, set bad rows aside with their reason, and hand out sorted lines.
+
+The rows are read once, into a DuckDB table (`staged`, columns in `seqclv.data.columns`); what follows are queries on
+it. Nothing depends on the order of rows or files, nor on the machine's time zone.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+
+from seqclv.config import DataConfig
+from seqclv.data.columns import NO_CUSTOMER, UNPARSABLE_TIMESTAMP, canonical_select, needed_columns, require_columns
+from seqclv.data.database import run
+from seqclv.data.events import FIRST_FURTHER_TYPE, MICROSECONDS_PER_DAY
+from seqclv.data.frames import to_table
+from seqclv.data.lines import Lines, net
+from seqclv.data.report import DataReport, isoformat
+from seqclv.data.sources import Relation, relations, table_relation
+from seqclv.errors import InputError
+
+if TYPE_CHECKING:
+    from seqclv.data.frames import Frame
+
+BATCH_ROWS = 262_144
+MALFORMED = "malformed line"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What one pass over the staged rows tells."""
+
+    read: int
+    kept: int
+    after_end: int
+    reasons: dict[str, int]
+    first: int  # microseconds, of the kept rows
+    last: int
+    negative_lines: int
+    zero_lines: int
+    further: dict[str, int]  # kept rows by further event type, names in UTF-8 order
+
+
+@dataclass(frozen=True)
+class Log:
+    """A validated log in DuckDB.
+
+    `further_types` and `vocabularies` are in UTF-8 order, so that a code's rank never depends on the rows' order.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    data: DataConfig
+    originals: tuple[str, ...]  # columns kept of a rejected row
+    counts: Counts
+    vocabularies: tuple[tuple[str, ...], ...]  # one per categorical attribute
+    until: int | None  # microseconds; rows from there on are left out
+
+    @property
+    def further_types(self) -> tuple[str, ...]:
+        """Names of the event types from FIRST_FURTHER_TYPE on."""
+        return tuple(self.counts.further)
+
+    def lines(self) -> Iterator[Lines]:
+        """Netted lines, sorted by customer (UTF-8 bytes), instant and then every other column."""
+        reader = self.connection.cursor().sql(_sorted_query(self)).to_arrow_reader(BATCH_ROWS)
+        yield from net(reader, len(self.data.numeric), len(self.data.categorical))
+
+    @property
+    def reject_columns(self) -> tuple[str, ...]:
+        """Columns of `rejects`; a log's own column `reason` or `line` gets an underscore."""
+        return ("reason", "line", *(f"{n}_" if n in ("reason", "line") else n for n in self.originals))
+
+    def rejects(self) -> Iterator[pa.RecordBatch]:
+        """Rejected rows: `reason`, `line` (the text of a malformed line) and the columns as read, all text."""
+        fields = "".join(f", raw[{i + 1}] AS r{i}" for i in range(len(self.originals)))
+        empty = "".join(f", NULL::VARCHAR AS r{i}" for i in range(len(self.originals)))
+        query = f"""SELECT reason, NULL::VARCHAR AS line{fields} FROM staged WHERE reason IS NOT NULL
+            UNION ALL SELECT '{MALFORMED}', line{empty} FROM malformed"""
+        for batch in self.connection.cursor().sql(query).to_arrow_reader(BATCH_ROWS):
+            yield batch.rename_columns(list(self.reject_columns))
+
+    def report(
+        self, customers: int, duplicates: int, one_purchase_day_share: float | None, top_percent_share: float | None
+    ) -> DataReport:
+        """The data report, with what only the sorted lines tell."""
+        counts = self.counts
+        return DataReport(
+            rows_read=counts.read,
+            rows_kept=counts.kept,
+            rows_rejected=sum(counts.reasons.values()),
+            rejected_by_reason=counts.reasons,
+            rows_without_customer=counts.reasons.get(NO_CUSTOMER, 0),
+            rows_after_end=counts.after_end,
+            customers=customers,
+            first_timestamp=isoformat(counts.first),
+            last_timestamp=isoformat(counts.last),
+            span_days=(counts.last - counts.first) / MICROSECONDS_PER_DAY,
+            exact_duplicates=duplicates,
+            negative_lines=counts.negative_lines,
+            zero_lines=counts.zero_lines,
+            further_events=counts.further,
+            one_purchase_day_share=one_purchase_day_share,
+            top_percent_spend_share=top_percent_share,
+        )
+
+
+def read_log(connection: duckdb.DuckDBPyConnection, data: DataConfig, *, until: int | None = None) -> Log:
+    """Stage and validate the log that `data.transactions` names.
+
+    Args:
+        connection: from `connect`.
+        data: files and column names.
+        until: microseconds since 1970; rows at or after it are left out.
+
+    Raises:
+        InputError: see `stage`.
+    """
+    if not data.transactions:
+        raise InputError("A log must be named, but none is: give --transactions a file, directory or glob.")
+    return stage(connection, relations(connection, data.transactions, needed_columns(data)), data, until=until)
+
+
+def read_frame(connection: duckdb.DuckDBPyConnection, frame: "Frame", data: DataConfig) -> Log:
+    """Stage and validate a log in memory.
+
+    Raises:
+        InputError: see `stage`.
+    """
+    table = to_table(frame, needed_columns(data))
+    return stage(connection, [table_relation(connection, table, "the table")], data)
+
+
+def stage(
+    connection: duckdb.DuckDBPyConnection, sources: Sequence[Relation], data: DataConfig, *, until: int | None = None
+) -> Log:
+    """Read all rows once into the table `staged` and check them as a whole.
+
+    Raises:
+        InputError: columns are missing or of a wrong type, a file is damaged, there are no rows, zoned and unzoned
+            timestamps are mixed, too many rows are rejected, or no row is left.
+    """
+    for relation in sources:
+        require_columns(relation, data)
+    originals = tuple(dict.fromkeys(name for relation in sources for name in relation.names))
+    selects = [canonical_select(relation, data, originals) for relation in sources]
+    try:
+        run(connection, "CREATE TABLE staged AS " + " UNION ALL ".join(selects))
+        _collect_malformed(connection)
+    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException) as error:
+        raise InputError(_unreadable(error, sources, data)) from error
+    counts = _count(connection, until)
+    _validate(connection, counts, data)
+    vocabularies = tuple(_vocabulary(connection, f"k{i}", until) for i in range(len(data.categorical)))
+    return Log(connection, data, originals, counts, vocabularies, until)
+
+
+def _collect_malformed(connection: duckdb.DuckDBPyConnection) -> None:
+    """Lines of CSV files that have too many or too few cells, broken quotes or no UTF-8; each once."""
+    tables = {str(row[0]) for row in run(connection, "SELECT table_name FROM duckdb_tables()")}
+    if "reject_errors" in tables:
+        once = "SELECT any_value(csv_line) AS line FROM reject_errors GROUP BY scan_id, file_id, reject_errors.line"
+    else:  # no CSV file was read
+        once = "SELECT NULL::VARCHAR AS line LIMIT 0"
+    run(connection, f"CREATE TABLE malformed AS {once}")
+
+
+def _unreadable(error: Exception, sources: Sequence[Relation], data: DataConfig) -> str:
+    text = " ".join(str(error).split())
+    if "format specifier" in text or "strptime" in text:
+        return f"--timestamp-format must be a strptime format, but '{data.timestamp_format}' is not: {text}"
+    files = ", ".join(relation.origin for relation in sources)
+    if "state machine" in text or "CSV Error" in text:
+        return f"A CSV file must be well formed (one kind of line end, quotes closed), but {files} is not: {text[:200]}"
+    return f"A log must be readable, but {files} is not: {text[:300]}"
+
+
+def _kept(until: int | None) -> str:
+    return "reason IS NULL" if until is None else f"reason IS NULL AND ts < {until}"
+
+
+def _count(connection: duckdb.DuckDBPyConnection, until: int | None) -> Counts:
+    kept = _kept(until)
+    [row] = run(
+        connection,
+        f"""SELECT count(*), count(*) FILTER ({kept}), count(*) FILTER (reason IS NULL AND NOT ({kept})),
+            min(ts) FILTER ({kept}), max(ts) FILTER ({kept}),
+            count(*) FILTER ({kept} AND further IS NULL AND amount < 0),
+            count(*) FILTER ({kept} AND further IS NULL AND amount = 0),
+            (SELECT count(*) FROM malformed) FROM staged""",
+    )
+    reasons = run(
+        connection,
+        "SELECT reason, count(*) FROM staged WHERE reason IS NOT NULL GROUP BY reason ORDER BY count(*) DESC, reason",
+    )
+    further = run(
+        connection,
+        f"SELECT further, count(*) FROM staged WHERE {kept} AND further IS NOT NULL GROUP BY further ORDER BY further",
+    )
+    return Counts(
+        read=row[0] + row[7],
+        kept=row[1],
+        after_end=row[2],
+        reasons=dict(reasons) | ({MALFORMED: row[7]} if row[7] else {}),
+        first=row[3] or 0,
+        last=row[4] or 0,
+        negative_lines=row[5],
+        zero_lines=row[6],
+        further=dict(further),
+    )
+
+
+def _validate(connection: duckdb.DuckDBPyConnection, counts: Counts, data: DataConfig) -> None:
+    if counts.read == 0:
+        raise InputError("A log must have rows, but it has only a header.")
+    _require_one_zone(connection, data)
+    nameless = counts.reasons.get(NO_CUSTOMER, 0)
+    named, bad = counts.read - nameless, sum(counts.reasons.values()) - nameless
+    reasons = ", ".join(f"{count:,} with {reason}" for reason, count in counts.reasons.items())
+    if named == 0:
+        raise InputError(f"Rows must name a customer in column '{data.customer_id}', but none of {counts.read:,} does.")
+    if bad > data.max_reject_share * named:
+        raise InputError(
+            f"At most {data.max_reject_share:.0%} of the rows may be rejected, but {bad:,} of {named:,} were "
+            f"({reasons}){_remedy(counts)}: mend the rows or raise --max-reject-share."
+        )
+    if counts.kept == 0:
+        found = reasons or f"{counts.after_end:,} lie at or after the end asked for"
+        raise InputError(f"A log must have usable rows, but of {counts.read:,} none is left: {found}.")
+
+
+def _require_one_zone(connection: duckdb.DuckDBPyConnection, data: DataConfig) -> None:
+    [row] = run(
+        connection, "SELECT count(*) FILTER (zoned), count(*) FILTER (NOT zoned) FROM staged WHERE ts IS NOT NULL"
+    )
+    if row[0] and row[1]:
+        raise InputError(
+            f"Timestamps must all name a time zone or none of them, but in column '{data.timestamp}' {row[0]:,} do and "
+            f"{row[1]:,} do not: write them all in one way."
+        )
+
+
+def _remedy(counts: Counts) -> str:
+    """A hint where most rejects are about time: nothing else tells a user that a format is missing."""
+    if counts.reasons.get(UNPARSABLE_TIMESTAMP, 0) * 2 < sum(counts.reasons.values()):
+        return ""
+    return (
+        "; timestamps must read like 2024-01-31, 2024-01-31 18:30:00 or 20240131, "
+        "or be described by --timestamp-format; whole numbers of seconds must be converted first"
+    )
+
+
+def _vocabulary(connection: duckdb.DuckDBPyConnection, column: str, until: int | None) -> tuple[str, ...]:
+    query = f"SELECT DISTINCT {column} FROM staged WHERE {_kept(until)} AND {column} IS NOT NULL ORDER BY 1"
+    return tuple(str(row[0]) for row in run(connection, query))
+
+
+def _sorted_query(log: Log) -> str:
+    """Kept rows in total order, texts of small vocabularies as codes; transaction lines stand before other events."""
+    numeric = [f"n{i}" for i in range(len(log.data.numeric))]
+    categories = [f"k{i}" for i in range(len(log.data.categorical))]
+    _register_codes(log)
+    joins = "LEFT JOIN codes_further ON further = codes_further.value " + " ".join(
+        f"LEFT JOIN codes_{name} ON staged.{name} = codes_{name}.value" for name in categories
+    )
+    code = f"coalesce(codes_further.code + {FIRST_FURTHER_TYPE}, 0)::SMALLINT AS code"
+    codes = [f"coalesce(codes_{name}.code, -1)::INTEGER AS {name}" for name in categories]
+    # Categories are compared before numbers: the last line of an instant gives its categories to the netted line.
+    order = ["customer", "ts", "code", "amount", *categories, *(f"{name} NULLS FIRST" for name in numeric), "row_hash"]
+    chosen = ", ".join(["customer", "ts", code, "amount", *numeric, *codes, "row_hash"])
+    return f"SELECT {chosen} FROM staged {joins} WHERE {_kept(log.until)} ORDER BY {', '.join(order)}"
+
+
+def _register_codes(log: Log) -> None:
+    vocabularies = {"further": log.further_types} | {f"k{i}": words for i, words in enumerate(log.vocabularies)}
+    for name, words in vocabularies.items():
+        table = pa.table({"value": pa.array(words, pa.string()), "code": pa.array(range(len(words)), pa.int32())})
+        log.connection.register("vocabulary", table)
+        run(log.connection, f"CREATE OR REPLACE TABLE codes_{name} AS SELECT * FROM vocabulary")
+        log.connection.unregister("vocabulary")

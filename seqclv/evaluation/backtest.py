@@ -1,0 +1,216 @@
+"""The whole honest experiment from a raw log: for each cutoff train on what came before, score, compare.
+
+    OUT/<cutoff>/bundle/  forecasts.parquet  metrics.json      and pooled  OUT/metrics.json
+    OUT/seed-S/<cutoff>/...                                    where several seeds are asked for
+
+While it runs, OUT/.work holds the prepared store, checkpoints and the scores so far, so that a killed backtest of the
+same inputs goes on where it stood.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from seqclv.bundle import Bundle, save_bundle
+from seqclv.config import Config
+from seqclv.data.events import MICROSECONDS_PER_DAY, Events
+from seqclv.data.store import EventStore, open_log
+from seqclv.data.windows import Outcome, end_of_log, history, to_timestamp
+from seqclv.errors import InputError
+from seqclv.evaluation.compare import (
+    OURS,
+    Result,
+    Window,
+    compare,
+    cutoff_text,
+    held_out,
+    metrics_document,
+    pooled_document,
+)
+from seqclv.evaluation.scores import Scores
+from seqclv.files import whole_file
+from seqclv.training.train import train_bundle
+
+Announce = Callable[[str], None]
+Piece = tuple[Scores, Outcome, dict[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BacktestPlan:
+    """What to backtest: cutoffs in microseconds, one horizon, seeds, and what to leave behind."""
+
+    cutoffs: tuple[int, ...]
+    horizon_days: float
+    seeds: tuple[int, ...] = ()  # empty: one experiment with the config's seed, without a seed directory
+    baseline_forecasts: bool = False  # write forecasts-<model>.parquet beside ours
+
+
+def backtest(
+    config: Config, plan: BacktestPlan, out: Path, *, quiet: bool = False, announce: Announce | None = None
+) -> dict[str, Any]:
+    """Run the experiment and return the pooled metrics document, which is also written to `out`.
+
+    An `out` with a finished backtest is replaced, an unfinished one of the same inputs is resumed, any other is
+    restarted; a directory that holds something else is refused.
+
+    Raises:
+        InputError: the log, a cutoff or the horizon is refused; `out` holds something else.
+    """
+    say = announce or (lambda _: None)
+    out = Path(out)
+    _require_ours(out)
+    say("reading the log")
+    staging = out.parent / f".{out.name}-store"
+    store = open_log(config.data, staging)
+    events = store.read()
+    for cutoff in plan.cutoffs:
+        check_window(events, cutoff, plan.horizon_days, config.data.merge)
+    work = _workspace(out, _inputs(config, plan, store))
+    pieces: dict[str, list[Piece]] = {}
+    for seed in plan.seeds or (config.seed,):
+        parent = out / f"seed-{seed}" if plan.seeds else out
+        for cutoff in plan.cutoffs:
+            name = cutoff_text(cutoff)
+            say(f"cutoff {name}" + (f", seed {seed}" if plan.seeds else ""))
+            task = _Task(
+                replace(config, seed=seed), cutoff, parent / _directory(name), work / f"{seed}-{_directory(name)}"
+            )
+            for model, piece in _run(task, plan, events, store, quiet, say).items():
+                pieces.setdefault(model, []).append(piece)
+    pooled = pooled_document(plan.cutoffs, pieces)
+    write_json(pooled, out / "metrics.json")
+    shutil.rmtree(work)
+    shutil.rmtree(staging, ignore_errors=True)
+    return pooled
+
+
+def check_window(events: Events, cutoff: int, horizon_days: float, merge: str) -> None:
+    """Refuse a window that the log does not cover, or before which nobody bought."""
+    if not (np.isfinite(horizon_days) and horizon_days > 0):
+        raise InputError(f"A horizon is a positive number of days, but it is {horizon_days:g}: give for example 90.")
+    if len(events) == 0:
+        raise InputError("A log needs transactions, but it has none: give another file.")
+    end = end_of_log(int(events.timestamp.max()))
+    first, last = to_timestamp(int(events.timestamp.min())).date(), to_timestamp(end - 1).date()
+    wanted = cutoff + round(horizon_days * MICROSECONDS_PER_DAY)
+    if wanted > end:
+        room = (end - cutoff) / MICROSECONDS_PER_DAY
+        remedy = f"shorten the horizon to at most {room:g} days" if room > 0 else "take an earlier cutoff"
+        raise InputError(
+            f"An evaluation needs the whole window in the log, which runs from {first} to {last}, but {horizon_days:g} "
+            f"days from {cutoff_text(cutoff)} end after it: {remedy}."
+        )
+    if history(events, cutoff, merge).customers == 0:
+        raise InputError(
+            f"A cutoff needs purchases before it, but the log runs from {first} to {last} and nobody bought before "
+            f"{cutoff_text(cutoff)}: take a later cutoff."
+        )
+
+
+@dataclass(frozen=True)
+class _Task:
+    config: Config
+    cutoff: int
+    out: Path
+    work: Path
+
+
+def _run(
+    task: _Task, plan: BacktestPlan, events: Events, store: EventStore, quiet: bool, say: Announce
+) -> dict[str, Piece]:
+    if (task.work / "scores.npz").is_file():
+        say("already done")
+        return _load_pieces(task.work / "scores.npz")
+    config = task.config
+    window = held_out(events, task.cutoff, plan.horizon_days, config.data.merge)
+    model, fitted = train_bundle(
+        window.history,
+        task.cutoff,
+        horizon_days=plan.horizon_days,
+        config=config,
+        fingerprint=store.fingerprint,
+        work=task.work,
+        quiet=quiet,
+    )
+    results = compare(window, model, fit_seconds=fitted.seconds, seed=config.seed, announce=say)
+    write_results(window, model, results, task.out, baseline_forecasts=plan.baseline_forecasts)
+    pieces = {name: (result.scores, window.actual, result.seconds) for name, result in results.items()}
+    _save_pieces(pieces, task.work / "scores.npz")
+    return pieces
+
+
+def write_results(
+    window: Window, model: Bundle, results: dict[str, Result], out: Path, *, baseline_forecasts: bool
+) -> None:
+    """Write bundle, forecasts and metrics of one window."""
+    document = metrics_document(window, results)
+    save_bundle(model.with_metrics(document), out / "bundle")
+    for name, result in results.items():
+        if name == OURS or baseline_forecasts:
+            file = "forecasts.parquet" if name == OURS else f"forecasts-{name}.parquet"
+            with whole_file(out / file) as staging:
+                pq.write_table(result.forecasts, staging)
+    write_json(document, out / "metrics.json")
+
+
+def write_json(document: dict[str, Any], path: Path) -> None:
+    """Write a JSON document; the file appears whole."""
+    with whole_file(path) as staging:
+        staging.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def _directory(cutoff: str) -> str:
+    return cutoff.replace(":", "")
+
+
+def _require_ours(out: Path) -> None:
+    if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in ("metrics.json", ".work")):
+        raise InputError(
+            f"--out names a new directory or an earlier backtest, but {out} holds other files: take another."
+        )
+    if out.is_file():
+        raise InputError(f"--out names a directory, but {out} is a file: take another name.")
+
+
+def _inputs(config: Config, plan: BacktestPlan, store: EventStore) -> str:
+    parts = [asdict(replace(config, data=replace(config.data, transactions=()))), asdict(plan), store.fingerprint]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _workspace(out: Path, inputs: str) -> Path:
+    """The directory for what a resumed run needs; anything that other inputs left in `out` is removed."""
+    work, mark = out / ".work", out / ".work" / "inputs"
+    if not (mark.is_file() and mark.read_text() == inputs):
+        if out.exists():
+            shutil.rmtree(out)
+        work.mkdir(parents=True)
+        mark.write_text(inputs)
+    return work
+
+
+def _save_pieces(pieces: dict[str, Piece], path: Path) -> None:
+    arrays: dict[str, Any] = {}
+    for model, (scores, actual, seconds) in pieces.items():
+        columns = {**vars(scores), **{f"actual_{n}": v for n, v in vars(actual).items()}}
+        columns |= {f"seconds_{n}": np.asarray(v) for n, v in seconds.items()}
+        arrays |= {f"{model}/{name}": value for name, value in columns.items() if value is not None}
+    with whole_file(path) as staging, staging.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _load_pieces(path: Path) -> dict[str, Piece]:
+    pieces: dict[str, Piece] = {}
+    with np.load(path, allow_pickle=False) as stored:
+        for model in dict.fromkeys(name.split("/")[0] for name in stored.files):
+            get = lambda name, m=model: stored[f"{m}/{name}"] if f"{m}/{name}" in stored.files else None  # noqa: E731
+            scores = Scores(**{name: get(name) for name in Scores.__dataclass_fields__})
+            actual = Outcome(**{name: get(f"actual_{name}") for name in Outcome.__dataclass_fields__})
+            pieces[model] = (scores, actual, {n: float(get(f"seconds_{n}")) for n in ("fit", "predict")})
+    return pieces

@@ -1,0 +1,108 @@
+"""What one method forecast for every customer of a window, and its metrics.json sections."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from seqclv.data.windows import Outcome
+from seqclv.evaluation import metrics
+from seqclv.predictive import FloatArray, Predictive
+
+_DRAWS = 256  # per customer, for the CRPS of spend
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Forecasts of N customers for one horizon, reduced to what metrics need. None where a method has no answer."""
+
+    transactions: FloatArray  # [N] expected
+    spend: FloatArray  # [N] expected
+    churn: FloatArray | None  # [N]
+    transaction_quantiles: FloatArray | None  # [N, 3]
+    spend_quantiles: FloatArray | None  # [N, 3]
+    transaction_crps: FloatArray | None  # [N]
+    spend_crps: FloatArray | None  # [N]
+
+
+def scores(predictive: Predictive, table: pa.Table, actual: Outcome, horizon_days: float, *, seed: int = 0) -> Scores:
+    """Evaluate a predictive distribution, whose forecasts for one horizon are in `table`, against what happened."""
+    return Scores(
+        _column(table, "expected_transactions"),
+        _column(table, "expected_spend"),
+        _present(table, "churn_probability"),
+        _present(table, "transactions_q05", "transactions_q50", "transactions_q95"),
+        _present(table, "spend_q05", "spend_q50", "spend_q95"),
+        _transaction_crps(predictive, actual, horizon_days),
+        _spend_crps(predictive, actual, horizon_days, seed),
+    )
+
+
+def _column(table: pa.Table, name: str) -> FloatArray:
+    return np.asarray(table[name].to_numpy())
+
+
+def _present(table: pa.Table, *names: str) -> FloatArray | None:
+    """One column as [N], several as [N, Q]; None where the method gave nothing."""
+    if table[names[0]].null_count:
+        return None
+    columns = [_column(table, name) for name in names]
+    return columns[0] if len(columns) == 1 else np.stack(columns, axis=-1)
+
+
+def _transaction_crps(predictive: Predictive, actual: Outcome, horizon_days: float) -> FloatArray | None:
+    mean = predictive.expected_transactions([horizon_days])
+    most = max(float(actual.transactions.max(initial=0)), float(mean.max(initial=0)))
+    pmf = predictive.transaction_pmf(horizon_days, int(most + 10 * np.sqrt(most) + 20))
+    return None if pmf is None else metrics.crps_from_pmf(pmf, actual.transactions)
+
+
+def _spend_crps(predictive: Predictive, actual: Outcome, horizon_days: float, seed: int) -> FloatArray | None:
+    draws = predictive.sample(horizon_days, _DRAWS, seed)
+    return None if draws is None else metrics.crps_from_draws(draws[1], actual.spend)
+
+
+def join(parts: list[Scores]) -> Scores:
+    """The scores of consecutive groups of customers as one."""
+    columns: dict[str, Any] = {}
+    for name in Scores.__dataclass_fields__:
+        values = [getattr(part, name) for part in parts]
+        columns[name] = None if any(v is None for v in values) else np.concatenate(values)
+    return Scores(**columns)
+
+
+def sections(result: Scores, actual: Outcome) -> dict[str, Any]:
+    """The sections 'transactions', 'spend' and 'churn' of metrics.json."""
+    transactions = _amount_section(
+        result.transactions, result.transaction_quantiles, result.transaction_crps, actual.transactions
+    )
+    spend = _amount_section(result.spend, result.spend_quantiles, result.spend_crps, actual.spend)
+    q = result.spend_quantiles
+    spend["coverage_90"] = None if q is None else metrics.coverage(q[:, 0], q[:, 2], actual.spend)
+    return {"transactions": transactions, "spend": spend, "churn": _churn_section(result.churn, actual)}
+
+
+def _amount_section(
+    mean: FloatArray, quantiles: FloatArray | None, crps: FloatArray | None, actual: FloatArray
+) -> dict[str, Any]:
+    return {
+        "bias": metrics.bias(mean, actual),
+        "rmse": metrics.rmse(mean, actual),
+        "mae_of_median": None if quantiles is None else metrics.mae(quantiles[:, 1], actual),
+        "crps": None if crps is None else float(crps.mean()),
+        "gini": metrics.gini(mean, actual),
+        "spearman": metrics.spearman(mean, actual),
+    }
+
+
+def _churn_section(churn: FloatArray | None, actual: Outcome) -> dict[str, Any]:
+    if churn is None:
+        return dict.fromkeys(("auc", "brier", "log_loss", "ece"))
+    gone = actual.transactions == 0
+    return {
+        "auc": metrics.auc(churn, gone),
+        "brier": metrics.brier(churn, gone),
+        "log_loss": metrics.log_loss(churn, gone),
+        "ece": metrics.ece(churn, gone),
+    }

@@ -1,0 +1,125 @@
+"""Bundle + histories + cutoff -> forecasts: the one scorer that every engine runs."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from seqclv.baselines.rfm import RfmTable, rfm_table
+from seqclv.bundle import Bundle
+from seqclv.data.assemble import event_batch
+from seqclv.data.events import Events
+from seqclv.data.features import ledger, locate
+from seqclv.errors import InputError
+from seqclv.forecast.distribution import ProcessForecast
+from seqclv.model.process import PurchaseProcess, concatenate
+from seqclv.predictive import Predictive
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEVELS = (0.05, 0.50, 0.95)
+FORECAST_SCHEMA = pa.schema(
+    [
+        ("customer_id", pa.string()),
+        ("cutoff", pa.timestamp("us")),
+        *(
+            (name, pa.float64())
+            for name in (
+                "horizon_days",
+                "expected_transactions",
+                "expected_spend",
+                "spend_q05",
+                "spend_q50",
+                "spend_q95",
+                "transactions_q05",
+                "transactions_q50",
+                "transactions_q95",
+                "churn_probability",
+                "alive_probability",
+            )
+        ),
+    ]
+)
+
+
+def checked_horizons(horizons_days: Sequence[float]) -> list[float]:
+    """The horizons in rising order, each once.
+
+    Raises:
+        InputError: there is none, or one is not a positive finite number of days.
+    """
+    values = sorted({float(h) for h in horizons_days})
+    wrong = [h for h in values if not (np.isfinite(h) and h > 0)]
+    if wrong or not values:
+        found = f"{wrong[0]:g}" if wrong else "none is given"
+        raise InputError(f"A horizon is a positive number of days, but {found}: give for example --horizons 30 90 365.")
+    return values
+
+
+def predict(bundle: Bundle, history: Events, cutoff: int) -> Predictive:
+    """The predictive distributions of every customer of merged histories, as of the cutoff (microseconds)."""
+    if bundle.classical is not None:
+        return bundle.classical.forecast(rfm_table(history, cutoff))
+    return ProcessForecast(_process(bundle, history, cutoff))
+
+
+def _process(bundle: Bundle, history: Events, cutoff: int) -> PurchaseProcess:
+    schema = bundle.schema
+    if schema is None:  # a bundle of kind 'network' always has one: see bundle.load_bundle
+        raise TypeError("a network bundle without a schema")
+    book = ledger(history, schema.event_types)
+    everyone = np.arange(history.customers, dtype=np.int64)
+    query = locate(book, everyone, np.full(history.customers, cutoff, dtype=np.int64))
+    batch = event_batch(history, book, query, schema)
+    with torch.inference_mode():
+        process = concatenate([network(batch).double() for network in bundle.networks])
+        return process.rescaled(schema.time_scale_days, schema.amount_scale)
+
+
+def forecast_table(
+    predictive: Predictive, customer_id: Sequence[str], cutoff: int, horizons_days: Sequence[float]
+) -> pa.Table:
+    """The forecasts contract: one row per customer and horizon, customers in the given order, horizons rising."""
+    horizons = checked_horizons(horizons_days)
+    size, width = len(predictive), len(horizons)
+    churn, alive = predictive.churn_probability(horizons), predictive.alive_probability()
+    counts = predictive.transaction_quantiles(horizons, LEVELS)
+    spend = predictive.spend_quantiles(horizons, LEVELS)
+    columns: list[Any] = [
+        np.repeat(np.asarray(customer_id, dtype=object), width),
+        np.full(size * width, cutoff, dtype="datetime64[us]"),
+        np.tile(np.asarray(horizons), size),
+        predictive.expected_transactions(horizons).ravel(),
+        predictive.expected_spend(horizons).ravel(),
+        *_levels(spend, size * width),
+        *_levels(counts, size * width),
+        _or_null(churn, size * width),
+        _or_null(alive if alive is None else np.repeat(alive, width), size * width),
+    ]
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, FORECAST_SCHEMA, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=FORECAST_SCHEMA)
+
+
+def _levels(quantiles: np.ndarray | None, rows: int) -> list[Any]:
+    if quantiles is None:
+        return [pa.nulls(rows, pa.float64()) for _ in LEVELS]
+    return [quantiles[..., i].ravel() for i in range(len(LEVELS))]
+
+
+def _or_null(values: np.ndarray | None, rows: int) -> Any:
+    return pa.nulls(rows, pa.float64()) if values is None else values.ravel()
+
+
+def forecast_rfm(bundle: Bundle, table: RfmTable, horizons_days: Sequence[float], cutoff: int) -> "pd.DataFrame":
+    """Score an RFM table with a classical model; a network needs the events themselves."""
+    if bundle.classical is None:
+        raise InputError("An RFM table can be scored by a classical model only, but this is a network: give the log.")
+    forecast = bundle.classical.forecast(table)
+    order = np.argsort(table.customer_id.astype(object), kind="stable")
+    frame = forecast_table(forecast, table.customer_id, cutoff, horizons_days).to_pandas()
+    width = len(checked_horizons(horizons_days))
+    rows = (order[:, None] * width + np.arange(width)).ravel()
+    return frame.iloc[rows].reset_index(drop=True)

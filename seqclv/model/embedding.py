@@ -1,0 +1,37 @@
+"""Embed events: numeric features by a linear map, categorical ones by tables with an out-of-vocabulary entry."""
+
+import torch
+from torch import Tensor, nn
+
+from seqclv.batch import FeatureSchema
+
+CALENDAR_AND_TIMING = 6  # log gap, log age, is first, log amount, sine and cosine of the weekday
+BUILT_IN_TYPES = 4  # out of vocabulary, purchase, refund, zero
+
+
+def event_width(schema: FeatureSchema) -> int:
+    """F, the number of numeric event features that `data.features.event_features` makes for this schema."""
+    return CALENDAR_AND_TIMING + 2 * schema.yearly + 2 * len(schema.numeric)
+
+
+def table_sizes(schema: FeatureSchema) -> tuple[int, ...]:
+    """Entries of each of the G embedding tables."""
+    return (BUILT_IN_TYPES + len(schema.event_types), *(len(f.vocabulary) + 1 for f in schema.categorical))
+
+
+class EventEmbedding(nn.Module):
+    """Events [E, F], [E, G] -> [E, hidden_size]."""
+
+    def __init__(self, schema: FeatureSchema, hidden_size: int) -> None:
+        super().__init__()
+        self.numeric = nn.Linear(event_width(schema), hidden_size)
+        self.tables = nn.ModuleList(nn.Embedding(size, hidden_size) for size in table_sizes(schema))
+        for table in self.tables:
+            nn.init.normal_(table.weight, std=0.1)
+
+    def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+        """Sum of the embeddings of all features of an event."""
+        embedded: Tensor = self.numeric(numeric)
+        for g, table in enumerate(self.tables):
+            embedded = embedded + table(categorical[..., g])
+        return torch.tanh(embedded)

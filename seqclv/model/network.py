@@ -1,0 +1,67 @@
+"""The network: embed events, encode them, query the state at the cutoff, answer with a purchase process."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from seqclv.batch import EventBatch, FeatureSchema
+from seqclv.config import ModelConfig
+from seqclv.model.embedding import EventEmbedding
+from seqclv.model.encoder import build_encoder
+from seqclv.model.process import PurchaseProcess
+
+_AGE = 1  # the column of the numeric event features that holds the log age
+_OFFSET_BOUND = 4.0  # learned log offsets saturate here: whales stay near their conjugate posterior
+_LOG_SHAPE_BOUNDS = (math.log(0.05), math.log(1000.0))
+
+
+class Network(nn.Module):
+    """History and cutoff -> `PurchaseProcess`, in the schema's units.
+
+    The rates and mean amounts are offsets from what a conjugate posterior would say (the anchor), and the last layer
+    starts near zero, so that training starts at something like the classical model.
+    """
+
+    def __init__(self, config: ModelConfig, schema: FeatureSchema) -> None:
+        super().__init__()
+        k = config.behaviours
+        self.embed = EventEmbedding(schema, config.hidden_size)
+        self.encode = build_encoder(config)
+        self.dropout = nn.Dropout(config.dropout)
+        width = config.hidden_size + len(schema.query_mean)
+        self.query = nn.Sequential(
+            nn.Linear(width, config.query_size), nn.SiLU(), nn.Linear(config.query_size, config.query_size), nn.SiLU()
+        )
+        self.head = nn.Linear(config.query_size, 1 + 5 * k)
+        nn.init.normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+        spread = torch.linspace(-1.0, 1.0, k)
+        self.start_rate = nn.Parameter(1.5 * spread)
+        self.start_hazard = nn.Parameter(math.log(0.3) + 2.0 * spread[torch.arange(k) * 3 % k])
+        self.start_mean = nn.Parameter(0.5 * spread[torch.arange(k) * 5 % k])
+        self.start_shape = nn.Parameter(torch.full((k,), math.log(2.0)))
+
+    def forward(self, batch: EventBatch) -> PurchaseProcess:
+        """The processes of the batch's N queries."""
+        embedded = self.embed(batch.numeric, batch.categorical)
+        states = self.encode(embedded, batch.step_sizes, batch.numeric[:, _AGE])  # [E, hidden]
+        state = self.dropout(states[batch.query_event])  # [N, hidden]
+        answer = self.head(self.query(torch.cat([state, batch.query], dim=-1)))
+        return self._process(answer.float(), batch.anchor)
+
+    def _process(self, answer: Tensor, anchor: Tensor) -> PurchaseProcess:
+        gone, rest = answer[:, :1], answer[:, 1:]
+        weight, rate, hazard, mean, shape = rest.chunk(5, dim=-1)  # each [N, K]
+        low, high = _LOG_SHAPE_BOUNDS
+        return PurchaseProcess(
+            log_weight=torch.log_softmax(torch.cat([gone, weight], dim=-1), dim=-1),
+            log_rate=anchor[:, :1] + self.start_rate + _bounded(rate),
+            log_hazard=self.start_hazard + _bounded(hazard),
+            log_shape=(self.start_shape + _bounded(shape)).clamp(low, high),
+            log_mean=anchor[:, 1:] + self.start_mean + _bounded(mean),
+        )
+
+
+def _bounded(offset: Tensor) -> Tensor:
+    return _OFFSET_BOUND * torch.tanh(offset / _OFFSET_BOUND)

@@ -1,0 +1,231 @@
+"""The purchase process: one predictive distribution per customer, every quantity of interest in closed form.
+
+A customer follows one of K latent behaviours, or is already gone. Behaviour k buys with rate lambda_k until a
+dropout with hazard mu_k; the amount of a purchase is Gamma with shape a_k and mean m_k. This is the process of
+Schmittlein, Morrison and Colombo (1987) with a discrete mixture in place of their Gamma priors. With the
+*goodbye* probability rho_k, a dropout comes with one last purchase; rho = 1 and mu = lambda' p / (1 - p) is the
+dropout after a purchase of Fader, Hardie and Lee (2005).
+
+Notation of the comments: s = lambda + mu; H a horizon; n a number of purchases, the last at offset t.
+
+Shape: see the legend in `seqclv.batch`. Methods that take a horizon broadcast it against [N].
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PurchaseProcess:
+    """The mixture of N customers.
+
+    Shape: log_weight [N, 1 + K], index 0 is 'already gone', logsumexp over the last axis is 0; the others [N, K].
+    Units: rates per time unit, amounts in amount units; `rescaled` changes both.
+    """
+
+    log_weight: Tensor
+    log_rate: Tensor  # log lambda
+    log_hazard: Tensor  # log mu
+    log_shape: Tensor  # log a
+    log_mean: Tensor  # log m
+    goodbye: Tensor | None = None  # rho in [0, 1]; None is 0 everywhere
+
+    def __len__(self) -> int:
+        return len(self.log_weight)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """Apply `change` to every tensor."""
+        present = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+        return replace(self, **{name: change(tensor) for name, tensor in present.items()})
+
+    def double(self) -> Self:
+        """Return the process in float64, as scoring evaluates it."""
+        return self.map(Tensor.double)
+
+    def select(self, rows: Tensor) -> Self:
+        """Keep the given customers: an index or a mask over N."""
+        return self.map(lambda tensor: tensor[rows])
+
+    def rescaled(self, time_unit: float, amount_unit: float) -> Self:
+        """Express a process in units of `time_unit` days and `amount_unit` money in days and money."""
+        log_time, log_amount = (torch.log(torch.tensor(u, dtype=torch.float64)) for u in (time_unit, amount_unit))
+        return replace(
+            self,
+            log_rate=self.log_rate - log_time.to(self.log_rate),
+            log_hazard=self.log_hazard - log_time.to(self.log_rate),
+            log_mean=self.log_mean + log_amount.to(self.log_rate),
+        )
+
+    # -- likelihood ---------------------------------------------------------------------------------------
+
+    def count_log_likelihood(self, horizon: Tensor, purchases: Tensor, last_offset: Tensor) -> Tensor:
+        """log L of (n, t) in a window for each behaviour: [N, 1] statistics -> [N, K].
+
+        L = lambda^n / s * [mu exp(-s t) + lambda exp(-s H)] without goodbye; with it the dropout at t comes
+        with the last purchase as well: + lambda^(n-1) rho mu exp(-s t) and mu -> (1 - rho) mu in the first term.
+        """
+        log_s = torch.logaddexp(self.log_rate, self.log_hazard)
+        s = log_s.exp()
+        survived = self._log_survivor_share(log_s) - s * horizon
+        dropped = self._log_dropout_share(log_s, purchases) - s * last_offset
+        return purchases * self.log_rate + torch.logaddexp(survived, dropped)
+
+    def _log_survivor_share(self, log_s: Tensor) -> Tensor:
+        if self.goodbye is None:
+            return self.log_rate - log_s
+        return torch.log(self.log_rate.exp() + self.goodbye * self.log_hazard.exp()) - log_s
+
+    def _log_dropout_share(self, log_s: Tensor, purchases: Tensor) -> Tensor:
+        if self.goodbye is None:
+            return self.log_hazard - log_s
+        silent = (1 - self.goodbye) * (self.log_hazard - log_s).exp()
+        last = torch.where(purchases > 0, self.goodbye * (self.log_hazard - self.log_rate).exp(), 0.0)
+        return torch.log(silent + last)
+
+    def amount_log_likelihood(self, purchases: Tensor, spend: Tensor, log_spend: Tensor) -> Tensor:
+        """log of prod Gamma(v_i; a, a / m) for each behaviour: [N, 1] sums over n amounts -> [N, K]; 0 if n = 0."""
+        shape = self.log_shape.exp()
+        log_rate = self.log_shape - self.log_mean
+        return purchases * (shape * log_rate - torch.lgamma(shape)) + (shape - 1) * log_spend - log_rate.exp() * spend
+
+    def window_log_likelihood(
+        self, horizon: Tensor, purchases: Tensor, last_offset: Tensor, spend: Tensor, log_spend: Tensor
+    ) -> Tensor:
+        """[N] log-likelihood of the windows [cutoff, cutoff + horizon): log sum_k pi_k L_counts,k L_amounts,k.
+
+        Shape: every argument [N]. `last_offset` is 0 without a purchase.
+        """
+        n = purchases.unsqueeze(-1)  # [N, 1]
+        active = self.count_log_likelihood(horizon.unsqueeze(-1), n, last_offset.unsqueeze(-1))
+        active = active + self.amount_log_likelihood(n, spend.unsqueeze(-1), log_spend.unsqueeze(-1))
+        # A customer who is gone buys nothing. A finite floor instead of -inf keeps gradients finite.
+        gone = torch.where(purchases > 0, torch.full_like(horizon, -1e4), torch.zeros_like(horizon))
+        return torch.logsumexp(self.log_weight + torch.cat([gone.unsqueeze(-1), active], dim=-1), dim=-1)
+
+    # -- moments and probabilities, per customer -------------------------------------------------------------
+
+    @property
+    def weight(self) -> Tensor:
+        """[N, K] weights of the behaviours that can still buy."""
+        return self.log_weight[..., 1:].exp()
+
+    def alive_probability(self) -> Tensor:
+        """[N] P(the customer can still buy at the cutoff) = 1 - the weight of those already gone."""
+        return self.weight.sum(-1)
+
+    def discounted_transactions(self, horizon: Tensor | float, rate: float = 0.0) -> Tensor:
+        """[N] E[sum of exp(-rate t_i)] over purchases up to the horizon; `rate` is continuous, per time unit.
+
+        (lambda + rho mu) (1 - exp(-(mu + d) H)) / (mu + d); an infinite horizon with d > 0 is the residual
+        lifetime. Source: Fader, Hardie and Lee (2005), 'RFM and CLV', in the discrete mixture.
+        """
+        hazard = self.log_hazard.exp()
+        leaving = hazard + rate
+        time = -torch.expm1(-leaving * _column(horizon, leaving)) / leaving
+        return (self.weight * self._buying_rate(hazard) * time).sum(-1)
+
+    def expected_transactions(self, horizon: Tensor | float) -> Tensor:
+        """[N] E[N(H)] = sum_k pi_k lambda_k (1 - exp(-mu_k H)) / mu_k."""
+        return self.discounted_transactions(horizon)
+
+    def expected_spend(self, horizon: Tensor | float) -> Tensor:
+        """[N] E[spend(H)] = sum_k pi_k m_k E_k[N(H)]."""
+        hazard = self.log_hazard.exp()
+        time = -torch.expm1(-hazard * _column(horizon, hazard)) / hazard
+        return (self.weight * self.log_mean.exp() * self._buying_rate(hazard) * time).sum(-1)
+
+    def _buying_rate(self, hazard: Tensor) -> Tensor:
+        rate = self.log_rate.exp()
+        return rate if self.goodbye is None else rate + self.goodbye * hazard
+
+    def churn_probability(self, horizon: Tensor | float) -> Tensor:
+        """[N] P(N(H) = 0) = pi_0 + sum_k pi_k [mu_k + lambda_k exp(-s_k H)] / s_k (mu with 1 - rho)."""
+        log_s = torch.logaddexp(self.log_rate, self.log_hazard)
+        silent = (self.log_hazard - log_s).exp()
+        if self.goodbye is not None:
+            silent = silent * (1 - self.goodbye)
+        none = silent + (1 - silent) * torch.exp(-log_s.exp() * _column(horizon, log_s))
+        return self.log_weight[..., 0].exp() + (self.weight * none).sum(-1)
+
+    def behaviour_pmf(self, horizon: Tensor | float, maximum: int) -> Tensor:
+        """[N, K, maximum + 1] P(N(H) = n | behaviour k) for n = 0 ... maximum.
+
+        exp(-s H) (lambda H)^n / n! + (1 - rho) D(n) + rho D(n - 1), where
+        D(n) = mu lambda^n / s^(n+1) * P(n + 1, s H) and P(n + 1, x) = 1 - sum_{j <= n} x^j exp(-x) / j!.
+        """
+        log_s = torch.logaddexp(self.log_rate, self.log_hazard)
+        n = torch.arange(maximum + 1, dtype=log_s.dtype, device=log_s.device)
+        log_x = log_s + torch.log(_column(horizon, log_s))  # s H
+        log_poisson = n * log_x.unsqueeze(-1) - log_x.exp().unsqueeze(-1) - torch.lgamma(n + 1)  # [N, K, n]
+        log_buy = (self.log_rate - log_s).unsqueeze(-1)
+        alive = (log_poisson + n * log_buy).exp()
+        beyond = (1 - log_poisson.exp().cumsum(-1)).clamp_min(0)
+        dropped = (n * log_buy + (self.log_hazard - log_s).unsqueeze(-1)).exp() * beyond
+        if self.goodbye is None:
+            return alive + dropped
+        rho = self.goodbye.unsqueeze(-1)
+        before = torch.cat([torch.zeros_like(dropped[..., :1]), dropped[..., :-1]], dim=-1)
+        return alive + (1 - rho) * dropped + rho * before
+
+    def transaction_pmf(self, horizon: Tensor | float, maximum: int) -> Tensor:
+        """[N, maximum + 1] P(N(H) = n)."""
+        pmf = torch.einsum("nk,nkm->nm", self.weight, self.behaviour_pmf(horizon, maximum))
+        pmf[..., 0] += self.log_weight[..., 0].exp()
+        return pmf
+
+    # -- draws ----------------------------------------------------------------------------------------------
+
+    def sample(self, horizons: Sequence[float], draws: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw (number of purchases, spend) jointly at several increasing horizons: each [N, S, H].
+
+        k ~ pi; life ~ Exp(mu); purchases ~ Poisson(lambda x lifetime) by increments; spend ~ Gamma(N a, a / m).
+        """
+        k = torch.multinomial(self.log_weight.exp(), draws, replacement=True, generator=generator)  # [N, S]
+        gone = k == 0
+        pick = lambda t: t.gather(-1, (k - 1).clamp_min(0))  # noqa: E731
+        rate = torch.where(gone, 0.0, pick(self.log_rate).exp())
+        life = torch.empty_like(rate).exponential_(generator=generator) / pick(self.log_hazard).exp()
+        last = torch.zeros_like(rate)
+        if self.goodbye is not None:
+            last = (torch.rand(rate.shape, generator=generator, dtype=rate.dtype) < pick(self.goodbye)).to(rate) * ~gone
+        shape, mean = pick(self.log_shape).exp(), pick(self.log_mean).exp()
+        counts, spends, start = [], [], 0.0
+        for end in horizons:
+            exposure = (life.clamp_max(end) - start).clamp_min(0)
+            count = torch.poisson(rate * exposure, generator=generator) + last * ((life >= start) & (life < end))
+            amount_shape = (count * shape).clamp_min(torch.finfo(rate.dtype).tiny)
+            spend = torch._standard_gamma(amount_shape, generator=generator) * mean / shape
+            counts.append(count)
+            spends.append(torch.where(count > 0, spend, 0.0))
+            start = end
+        return torch.stack(counts, -1).cumsum(-1), torch.stack(spends, -1).cumsum(-1)
+
+
+def concatenate(processes: Sequence[PurchaseProcess]) -> PurchaseProcess:
+    """Average predictive distributions: a mixture of mixtures is again a mixture, so behaviours are joined."""
+    if len(processes) == 1:
+        return processes[0]
+    log_share = torch.log(torch.tensor(float(len(processes)), dtype=torch.float64))
+    gone = torch.logsumexp(torch.stack([p.log_weight[..., 0] for p in processes], -1), -1, keepdim=True)
+    active = torch.cat([p.log_weight[..., 1:] for p in processes], -1)
+    weight = torch.cat([gone, active], -1)
+    join = lambda name: torch.cat([getattr(p, name) for p in processes], -1)  # noqa: E731
+    goodbye = None if processes[0].goodbye is None else join("goodbye")
+    return PurchaseProcess(
+        weight - log_share.to(weight),
+        join("log_rate"),
+        join("log_hazard"),
+        join("log_shape"),
+        join("log_mean"),
+        goodbye,
+    )
+
+
+def _column(horizon: Tensor | float, like: Tensor) -> Tensor:
+    """A horizon as [N, 1] or scalar, ready to broadcast against [N, K]."""
+    value = torch.as_tensor(horizon, dtype=like.dtype, device=like.device)
+    return value.unsqueeze(-1) if value.ndim else value

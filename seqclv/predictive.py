@@ -1,0 +1,54 @@
+"""What every forecasting method hands to scoring and evaluation: one predictive distribution per customer."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class Predictive(Protocol):
+    """The forecasts of N customers, as of one cutoff, for any horizon in days.
+
+    A method that has only point forecasts returns None where it has no answer: nothing is invented.
+
+    Shape: per-horizon results are [N, H]; quantiles [N, H, Q]; draws [N, S].
+    """
+
+    def __len__(self) -> int:
+        """Number of customers N."""
+        ...
+
+    def expected_transactions(self, horizons_days: Sequence[float]) -> FloatArray:
+        """E[number of purchases in [cutoff, cutoff + horizon)]."""
+        ...
+
+    def expected_spend(self, horizons_days: Sequence[float]) -> FloatArray:
+        """E[amount of the purchases in the window], currency units."""
+        ...
+
+    def churn_probability(self, horizons_days: Sequence[float]) -> FloatArray | None:
+        """P(no purchase in the window)."""
+        ...
+
+    def alive_probability(self) -> FloatArray | None:
+        """[N] P(the customer can still buy at the cutoff)."""
+        ...
+
+    def transaction_quantiles(self, horizons_days: Sequence[float], levels: Sequence[float]) -> FloatArray | None:
+        """The smallest n with P(N <= n) >= level."""
+        ...
+
+    def spend_quantiles(self, horizons_days: Sequence[float], levels: Sequence[float]) -> FloatArray | None:
+        """The smallest amount y with P(spend <= y) >= level."""
+        ...
+
+    def transaction_pmf(self, horizon_days: float, maximum: int) -> FloatArray | None:
+        """[N, maximum + 1] P(N = n) for n = 0 ... maximum."""
+        ...
+
+    def sample(self, horizon_days: float, draws: int, seed: int) -> tuple[FloatArray, FloatArray] | None:
+        """Draws of (number of purchases, spend) in the window, each [N, S]."""
+        ...

@@ -1,0 +1,133 @@
+"""Open a model from wherever it lies and score a log with it: what the command line and the Python API share."""
+
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from seqclv.baselines.rfm import RfmTable
+from seqclv.bundle import Bundle, load_bundle
+from seqclv.config import DataConfig
+from seqclv.data.store import events_from_frame, open_log
+from seqclv.data.windows import history, instant, to_timestamp
+from seqclv.errors import InputError
+from seqclv.forecast.chunks import chunked
+from seqclv.forecast.engines.local import Scored, score
+from seqclv.forecast.forecaster import checked_horizons, forecast_rfm, forecast_table, predict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
+
+
+def open_model(model: str | Path, *, tracking_uri: str | None = None) -> Bundle:
+    """The bundle in a directory or behind an MLflow URI (`models:/name@alias`, `models:/name/3`, `runs:/id/path`).
+
+    Raises:
+        InputError: nothing is there, or the bundle is damaged.
+    """
+    if str(model).startswith(("models:/", "runs:/")):
+        from seqclv.tracking.registry import download
+
+        return load_bundle(download(str(model), tracking_uri=tracking_uri))
+    return load_bundle(Path(model))
+
+
+def score_log(
+    bundle: Bundle,
+    data: DataConfig,
+    cutoff: int,
+    horizons_days: Sequence[float],
+    out: Path,
+    *,
+    announce: Callable[[str], None] = lambda _: None,
+    progress: Progress | None = None,
+) -> Scored:
+    """Score the log that `data` names, as of the cutoff (microseconds), into the Parquet file `out`."""
+    horizons = checked_horizons(horizons_days)
+    if out.is_dir():
+        raise InputError(f"--out names a file to write, but {out} is a directory: add a file name.")
+    if cutoff < bundle.training_cutoff:
+        announce(_too_early(bundle, cutoff))
+    with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
+        announce("reading the log")
+        store = open_log(data, Path(workspace))
+        with progress(store.customers) if progress else nullcontext(lambda _: None) as advance:
+            return score(bundle, store, cutoff, horizons, out, advance=advance)
+
+
+def _too_early(bundle: Bundle, cutoff: int) -> str:
+    return (
+        f"warning: the model was trained on events up to {to_timestamp(bundle.training_cutoff)}, after the cutoff "
+        f"{to_timestamp(cutoff)}: its forecasts there know the future and say nothing about its quality"
+    )
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model ready to forecast; `load` makes one."""
+
+    bundle: Bundle
+
+    def forecast(
+        self, log: Any, cutoff: object, horizons: Sequence[float] | None = None, **columns: Any
+    ) -> "pd.DataFrame":
+        """Forecast every customer of a log as of a cutoff.
+
+        Args:
+            log: a pandas DataFrame, an Arrow table, or the path (or paths) of files or of a prepared store.
+            cutoff: a date or time; history is strictly before it, windows are [cutoff, cutoff + horizon).
+            horizons: days; default those of the model's configuration.
+            **columns: names of the log's columns where they differ from training, such as customer_id="CustomerID".
+
+        Returns:
+            One row per customer and horizon, sorted by customer_id: the columns of `score`.
+
+        Raises:
+            InputError: the log, the cutoff or a horizon is refused.
+        """
+        days = checked_horizons(horizons if horizons is not None else self.bundle.config.horizons_days)
+        instant_ = instant(cutoff)
+        if instant_ < self.bundle.training_cutoff:
+            warnings.warn(_too_early(self.bundle, instant_), stacklevel=2)
+        data = replace(self.bundle.config.data, transactions=(), **columns)
+        past = history(_events(log, data), instant_, self.bundle.merge)
+        if past.customers == 0:
+            raise InputError(
+                f"A forecast needs purchases before the cutoff, but nobody bought before {cutoff}: take a later one."
+            )
+        tables = [
+            forecast_table(predict(self.bundle, part, instant_), part.customer_id, instant_, days)
+            for part in chunked([past])
+        ]
+        return pa.concat_tables(tables).to_pandas()
+
+    def forecast_rfm(
+        self, table: "pd.DataFrame", horizons: Sequence[float] | None = None, cutoff: object = None
+    ) -> "pd.DataFrame":
+        """Forecast from an RFM table (frequency, recency, T, monetary_value; days), with a classical model only."""
+        days = checked_horizons(horizons if horizons is not None else self.bundle.config.horizons_days)
+        at = self.bundle.training_cutoff if cutoff is None else instant(cutoff)
+        return forecast_rfm(self.bundle, RfmTable.from_frame(table), days, at)
+
+
+def _events(log: Any, data: DataConfig) -> Any:
+    if isinstance(log, str | Path):
+        log = [log]
+    if isinstance(log, list | tuple):
+        with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
+            events = open_log(replace(data, transactions=tuple(str(p) for p in log)), Path(workspace)).read()
+            return events.select(np.arange(events.customers, dtype=np.int64))  # in memory, before the files go
+    return events_from_frame(log, data)
+
+
+def load(model: str | Path, *, tracking_uri: str | None = None) -> Model:
+    """Load a model from a bundle directory or an MLflow URI."""
+    return Model(open_model(model, tracking_uri=tracking_uri))

@@ -1,0 +1,124 @@
+"""Fit the networks of one model: histories before a cutoff in, trained networks out."""
+
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+
+from seqclv.batch import FeatureSchema
+from seqclv.config import Config
+from seqclv.data.events import Events
+from seqclv.data.loader import HistoryDataModule, TrainingData
+from seqclv.data.schema import derive_schema
+from seqclv.model.network import Network
+from seqclv.training.module import ForecastModule
+from seqclv.training.progress import EpochProgress
+
+Observer = Callable[[int, int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """Trained networks, the schema they share, and how the training went."""
+
+    schema: FeatureSchema
+    networks: tuple[Network, ...]
+    curves: tuple[tuple[dict[str, float], ...], ...]  # per network and epoch: train_loss, val_loss in nats per window
+    seconds: float
+
+
+def fit_networks(
+    history: Events,
+    cutoff: int,
+    *,
+    horizon_days: float,
+    config: Config,
+    work: Path,
+    quiet: bool = False,
+    observer: Observer | None = None,
+) -> FitResult:
+    """Train `config.ensemble` networks on merged histories that end at `cutoff` (microseconds).
+
+    Args:
+        history: merged events strictly before the cutoff, every customer with a purchase.
+        horizon_days: the forecast horizon in mind; windows of this length are among the targets where they fit.
+        work: directory for checkpoints; a training killed there before resumes where it stood.
+        observer: called after each epoch with (network, epoch, metrics).
+
+    The result depends on the histories, the config and its seed alone; on a CPU to the last bit.
+    """
+    started = time.perf_counter()
+    settings = config.training
+    schema = derive_schema(history, cutoff, merge=config.data.merge, max_history_events=settings.max_history_events)
+    data = TrainingData(history, cutoff, horizon_days, schema)
+    networks, curves = [], []
+    for index in range(config.ensemble):
+        title = f"network {index + 1} of {config.ensemble}"
+        progress = EpochProgress(title, quiet=quiet, observer=observer and _for_network(observer, index))
+        networks.append(_fit_one(data, config, index, work / f"network-{index}", progress))
+        curves.append(tuple(progress.curve))
+    return FitResult(schema, tuple(networks), tuple(curves), time.perf_counter() - started)
+
+
+def _for_network(observer: Observer, index: int) -> Callable[[int, dict[str, float]], None]:
+    return lambda epoch, metrics: observer(index, epoch, metrics)
+
+
+def _fit_one(data: TrainingData, config: Config, index: int, work: Path, progress: EpochProgress) -> Network:
+    seed = config.seed * 1000 + index
+    torch.manual_seed(seed)
+    module = ForecastModule(config.model, config.training, data.schema)
+    loader = HistoryDataModule(data, config.training, seed)
+    keep = ModelCheckpoint(work, filename="best", monitor="val_loss", save_last=True, enable_version_counter=False)
+    early = EarlyStopping("val_loss", patience=config.training.patience, check_finite=True, verbose=False)
+    trainer = _trainer(config, loader, [progress, SeededEpochs(seed), early, keep], work)
+    last = work / "last.ckpt"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning\..*")  # hints about workers and logging intervals
+        trainer.fit(module, datamodule=loader, ckpt_path=last if last.is_file() else None, weights_only=True)
+    best = torch.load(keep.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
+    module.load_state_dict(best)
+    return module.network.cpu().eval()
+
+
+def _trainer(config: Config, loader: HistoryDataModule, callbacks: list[Callback], work: Path) -> lightning.Trainer:
+    settings = config.training
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    gpu = torch.cuda.is_available() and config.accelerator != "cpu"
+    if not gpu:
+        torch.set_num_threads(1)  # small matrices: a second thread costs more than it brings
+    epochs = math.ceil(settings.max_steps / loader.batches_per_epoch)
+    return lightning.Trainer(
+        accelerator=config.accelerator if config.accelerator != "auto" else ("gpu" if gpu else "cpu"),
+        devices=1,
+        precision="bf16-mixed" if gpu else "32-true",
+        max_epochs=min(epochs, settings.max_epochs),
+        gradient_clip_val=settings.gradient_clip,
+        callbacks=callbacks,
+        default_root_dir=work,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        use_distributed_sampler=False,
+        deterministic=not gpu,
+    )
+
+
+class SeededEpochs(Callback):
+    """Seeds dropout by epoch, so that a resumed training goes the way of an undisturbed one."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Seed torch for this epoch."""
+        torch.manual_seed(self.seed * 10_007 + trainer.current_epoch)

@@ -1,0 +1,71 @@
+"""From a base to a bundle: fit the model on what lies before a cutoff."""
+
+from pathlib import Path
+
+import numpy as np
+
+from seqclv.baselines.classical import Kind as ClassicalKind
+from seqclv.baselines.classical import fit_classical
+from seqclv.baselines.rfm import rfm_table
+from seqclv.bundle import Bundle, git_commit
+from seqclv.config import Config
+from seqclv.data.events import PURCHASE, Events
+from seqclv.data.windows import to_timestamp
+from seqclv.training.fit import FitResult, Observer, fit_networks
+
+
+def train_bundle(
+    history: Events,
+    cutoff: int,
+    *,
+    horizon_days: float,
+    config: Config,
+    fingerprint: str,
+    work: Path,
+    quiet: bool = False,
+    observer: Observer | None = None,
+) -> tuple[Bundle, FitResult]:
+    """Train the network on merged histories that end at `cutoff`; see `fit_networks` for the arguments."""
+    result = fit_networks(
+        history, cutoff, horizon_days=horizon_days, config=config, work=work, quiet=quiet, observer=observer
+    )
+    facts = _facts(history) | {"epochs": [len(curve) for curve in result.curves], "seed": config.seed}
+    bundle = Bundle(
+        kind="network",
+        config=config,
+        training_cutoff=cutoff,
+        horizon_days=horizon_days,
+        fingerprint=fingerprint,
+        training=facts,
+        schema=result.schema,
+        networks=result.networks,
+        git_commit=git_commit(),
+    )
+    return bundle, result
+
+
+def classical_bundle(
+    kind: ClassicalKind, history: Events, cutoff: int, *, horizon_days: float, config: Config, fingerprint: str
+) -> Bundle:
+    """Fit a classical model, as deployable as the network."""
+    return Bundle(
+        kind=kind,
+        config=config,
+        training_cutoff=cutoff,
+        horizon_days=horizon_days,
+        fingerprint=fingerprint,
+        training=_facts(history),
+        classical=fit_classical(kind, rfm_table(history, cutoff)),
+        git_commit=git_commit(),
+    )
+
+
+def _facts(history: Events) -> dict[str, object]:
+    bought = history.event_type == PURCHASE
+    days = np.bincount(history.owner[bought], minlength=history.customers)
+    return {
+        "customers": history.customers,
+        "purchases": int(bought.sum()),
+        "one_time_buyers": int((days == 1).sum()),
+        "first_purchase": str(to_timestamp(int(history.timestamp[bought].min())).date()),
+    }
