@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betainc, betaincinv, betaln, digamma, gammaln, logit
 
-from seqclv.baselines.pareto_nbd import log_nbd
+from seqclv.baselines.pareto_nbd import blocks, log_nbd, unit_nodes
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -86,18 +86,23 @@ class BgNbdFuture:
         This is the closed form (a hypergeometric function) without its pole at a = 1 and its overflow, by
         Gauss-Legendre quadrature in the log odds of p. Beyond the nodes g is constant: shape x c, and g(1).
         """
-        reach = horizon / self.scale
-        few = np.maximum(betaincinv(self.a, self.b, _TAIL), _CONSTANT / (reach * self.shape + 1))
-        rest = np.maximum(betaincinv(self.b, self.a, _TAIL), _CONSTANT)  # 1 - p at the upper end
-        below, above = betainc(self.a, self.b, few), betainc(self.b, self.a, rest)
+        result = np.empty_like(self.scale)
+        for rows in blocks(len(result)):
+            result[rows] = self._expected(horizon / self.scale[rows], self.shape[rows], self.b[rows])
+        return result
+
+    def _expected(self, reach: FloatArray, shape: FloatArray, b: FloatArray) -> FloatArray:
+        few = np.maximum(betaincinv(self.a, b, _TAIL), _CONSTANT / (reach * shape + 1))
+        rest = np.maximum(betaincinv(b, self.a, _TAIL), _CONSTANT)  # 1 - p at the upper end
+        below, above = betainc(self.a, b, few), betainc(b, self.a, rest)
         log_odds, log_weight = _span_nodes(logit(few), -logit(rest))  # [C, J]
         log_p, log_q = -np.logaddexp(0, -log_odds), -np.logaddexp(0, log_odds)
-        weight = np.exp(log_weight + self.a * log_p + self.b[:, None] * log_q - betaln(self.a, self.b)[:, None])
+        weight = np.exp(log_weight + self.a * log_p + b[:, None] * log_q - betaln(self.a, b)[:, None])
         weight *= ((1 - below - above) / weight.sum(-1))[:, None]
         p = np.exp(log_p)
-        inner = -np.expm1(-self.shape[:, None] * np.log1p(p * reach[:, None])) / p
-        at_one = -np.expm1(-self.shape * np.log1p(reach))
-        return np.asarray(below * self.shape * reach + (weight * inner).sum(-1) + above * at_one)
+        inner = -np.expm1(-shape[:, None] * np.log1p(p * reach[:, None])) / p
+        at_one = -np.expm1(-shape * np.log1p(reach))
+        return np.asarray(below * shape * reach + (weight * inner).sum(-1) + above * at_one)
 
     def none(self, horizon: float) -> FloatArray:
         """[C] P(N(H) = 0 | alive)."""
@@ -129,6 +134,6 @@ class BgNbdFuture:
 
 def _span_nodes(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Gauss-Legendre nodes on [low, high] and their log weights: each [C, J]."""
-    node, weight = np.polynomial.legendre.leggauss(_NODES)
-    half = (high - low)[:, None] / 2
-    return low[:, None] + half * (1 + node), np.log(half * weight)
+    node, weight = unit_nodes(_NODES)
+    length = (high - low)[:, None]
+    return low[:, None] + length * node, np.log(length * weight)

@@ -128,8 +128,12 @@ def fit_boosting(history: Events, cutoff: int, horizon_days: float, seed: int = 
     """
     span = (cutoff - int(history.timestamp.min(initial=cutoff))) / MICROSECONDS_PER_DAY
     window = min(horizon_days, max(span * _SHARE_OF_HISTORY, 1.0))
-    examples = past_examples(history, cutoff, window, _CUTOFFS)
     trailing = trailing_windows(span)
+    if history.customers > _MOST_CUSTOMERS:
+        chosen = np.random.default_rng(seed).choice(history.customers, _MOST_CUSTOMERS, replace=False)
+        sample = history.select(np.sort(chosen))
+        return replace(fit_boosting(sample, cutoff, horizon_days, seed), trailing_days=trailing)
+    examples = past_examples(history, cutoff, window, _CUTOFFS)
     if len(examples) == 0:
         return _averages(history, horizon_days, span, trailing)
     learn, decide = _split(examples, history.customers, seed)

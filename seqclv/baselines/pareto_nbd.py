@@ -9,6 +9,7 @@ Shape: C customers, J nodes, n counts.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 _LIKELIHOOD_NODES = 40
+_BLOCK = 50_000  # customers at a time
 _NODES = 20
 _NODES_PER_ROOT = 2.5  # further nodes per root of the expected count
 _NEGLIGIBLE = 45.0  # an integrand below exp(-45) of its largest value is left out
@@ -34,8 +36,17 @@ class ParetoNbd:
 
     def log_alive_probability(self, x: FloatArray, recency: FloatArray, age: FloatArray) -> FloatArray:
         """[C] log P(alive at the end of the calibration | x, t_x, T)."""
-        survived, dropped, _ = _terms(np.array([self.r, self.alpha, self.s, self.beta]), x, recency, age)
-        return np.asarray(survived - np.logaddexp(survived, logsumexp(dropped, axis=-1)))
+        theta, result = np.array([self.r, self.alpha, self.s, self.beta]), np.empty(len(x))
+        for rows in blocks(len(x)):
+            survived, dropped, _ = _terms(theta, x[rows], recency[rows], age[rows])
+            result[rows] = survived - np.logaddexp(survived, logsumexp(dropped, axis=-1))
+        return result
+
+
+def blocks(size: int) -> Iterator[slice]:
+    """Slices that cover `size` rows, short enough that arrays with a column per node stay small."""
+    for start in range(0, size, _BLOCK):
+        yield slice(start, start + _BLOCK)
 
 
 def log_likelihood(
@@ -88,14 +99,20 @@ def log_time_nodes(
     Gauss-Legendre in v, with log(1 + tau / k) = Y v^2 and k = min(alpha, beta): Poisson-like probabilities have
     a constant width in the root of time, and powers of (k + tau) are smooth in its logarithm.
     """
-    v, w = np.polynomial.legendre.leggauss(nodes)
-    v, w = (v + 1) / 2, w / 2
+    v, w = unit_nodes(nodes)
     k = np.minimum(alpha, beta)[:, None]
     span = np.log1p(length[:, None] / k)
     time = k * np.expm1(span * v**2)
     with np.errstate(divide="ignore"):  # a window of length 0 has weight 0
         log_step = np.log(2 * span * v * w) + np.log(k + time)
     return time, log_step
+
+
+@lru_cache(maxsize=32)
+def unit_nodes(nodes: int) -> tuple[FloatArray, FloatArray]:
+    """Gauss-Legendre nodes in (0, 1) and their weights, of sum 1."""
+    v, w = np.polynomial.legendre.leggauss(nodes)
+    return (v + 1) / 2, w / 2
 
 
 @dataclass(frozen=True)
@@ -158,8 +175,8 @@ class ParetoNbdFuture:
         Shape: the last two are [members, J + 1].
         """
         busy = np.ceil(np.log2(np.maximum(self.shape / self.scale * horizon, 1.0)) / 2).astype(np.int64)
-        for level in np.unique(busy).tolist():
-            rows = np.flatnonzero(busy == level)
+        groups = [(level, np.flatnonzero(busy == level)) for level in np.unique(busy).tolist()]
+        for level, rows in ((level, rows[block]) for level, rows in groups for block in blocks(len(rows))):
             part = self.select(rows)
             length = np.full_like(part.scale, horizon)
             time, log_step = log_time_nodes(length, part.scale, part.beta, _NODES + int(_NODES_PER_ROOT * 2**level))

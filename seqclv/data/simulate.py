@@ -210,12 +210,16 @@ def _write_table(table: pa.Table, out: Path) -> None:
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch()
+    except OSError as error:
+        raise InputError(f"The file '{out}' must be writable, but is not: {error.strerror}.") from error
+    try:
         if out.suffix.lower() == ".csv":
             pacsv.write_csv(table, partial)
         else:
             pq.write_table(table, partial)
         partial.replace(out)
     except OSError as error:
-        raise InputError(f"The file '{out}' must be writable, but is not: {error.strerror or error}.") from error
+        raise InputError(f"The file '{out}' must be writable, but is not: {error}.") from error
     finally:
         partial.unlink(missing_ok=True)

@@ -144,7 +144,7 @@ def open_store(path: str | Path) -> EventStore:
     try:
         arrays = {name: np.load(root / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in types}
         ids = pa.ipc.open_file(pa.memory_map(str(root / CUSTOMERS_FILE))).read_all()["customer_id"]
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (OSError, EOFError, ValueError, pa.ArrowException) as error:
         raise InputError(f"The store '{root}' is damaged: prepare it anew ({error}).") from error
     fits = all(arrays[n].shape == (lengths[n],) and arrays[n].dtype == types[n] for n in types)
     if not fits or len(ids) != info.customers or int(arrays["offset"][-1]) != info.events:

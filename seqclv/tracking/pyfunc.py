@@ -18,6 +18,7 @@ misspelt one is an error all the same.
 """
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -64,10 +65,12 @@ class ForecastModel:
                 to_timestamp(self.bundle.training_cutoff),
                 to_timestamp(cutoff),
             )
+        _require_names(data)
         if "timestamps" not in data.columns:
-            return self._forecast(_events(data, self._columns()), cutoff, horizons)
+            return self._forecast(events_from_frame(data, self._columns()), cutoff, horizons)
         lines = _lines(data, self._columns())
-        known = self._forecast(_events(lines, self._columns()), cutoff, horizons) if len(lines) else _no_forecasts()
+        events = events_from_frame(lines, self._columns()) if len(lines) else None
+        known = _no_forecasts() if events is None else self._forecast(events, cutoff, horizons)
         return _in_order_of(data["customer_id"].astype(str), known, cutoff, horizons)
 
     def _columns(self) -> DataConfig:
@@ -109,11 +112,17 @@ def _parameters(params: Mapping[str, Any] | None) -> tuple[int, list[float]]:
     return instant(given["cutoff"]), checked_horizons(horizons)
 
 
-def _events(lines: pd.DataFrame, columns: DataConfig) -> Events:
-    nameless = int(lines["customer_id"].isna().sum()) if "customer_id" in lines.columns else 0
+def _require_names(data: pd.DataFrame) -> None:
+    if "customer_id" not in data.columns:
+        raise InputError(
+            f"Each row must name its customer, but the columns are {offenders(data.columns)}: add customer_id."
+        )
+    names = data["customer_id"]
+    nameless = int((names.isna() | (names.astype(str).str.strip() == "")).sum())
     if nameless:
-        raise InputError(f"Each row must name its customer, but {nameless:,} of {len(lines):,} have no customer_id.")
-    return events_from_frame(lines, columns)
+        raise InputError(
+            f"Each row must name its customer, but {nameless:,} of {len(data):,} rows have no customer_id."
+        )
 
 
 def _lines(rows: pd.DataFrame, columns: DataConfig) -> pd.DataFrame:
@@ -192,13 +201,15 @@ def write_model(bundle_directory: Path, destination: Path, model: "Model") -> No
     """
     import mlflow.pyfunc
 
-    mlflow.pyfunc.save_model(
-        path=str(destination),
-        loader_module=__name__,
-        data_path=str(bundle_directory),
-        mlflow_model=model,
-        signature=signature(load_bundle(bundle_directory)),
-        pip_requirements=[f"seqclv=={__version__}", f"mlflow=={mlflow.__version__}"],  # given: nothing is inferred
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*input example was not provided")  # it would be customer rows
+        mlflow.pyfunc.save_model(
+            path=str(destination),
+            loader_module=__name__,
+            data_path=str(bundle_directory),
+            mlflow_model=model,
+            signature=signature(load_bundle(bundle_directory)),
+            pip_requirements=[f"seqclv=={__version__}", f"mlflow=={mlflow.__version__}"],  # given: nothing is inferred
+        )
     for stray in ("uv.lock", "pyproject.toml", ".python-version"):  # MLflow copies them from the working directory
         (destination / stray).unlink(missing_ok=True)

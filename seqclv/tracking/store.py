@@ -3,8 +3,8 @@
 The URI is the argument, else MLFLOW_TRACKING_URI, else `sqlite:///mlflow.db`. Who only reads creates nothing. Artifacts
 of a local database lie beside it in `mlartifacts`; a tracking server decides for itself where they lie.
 
-No call here or in the other modules of `seqclv.tracking` touches MLflow's global state (the active run, the tracking
-URI): a caller's own MLflow session goes on undisturbed.
+Calls here and in the other modules of `seqclv.tracking` leave MLflow's global state (the active run, the tracking URI)
+as they found it: a caller's own MLflow session goes on undisturbed.
 """
 
 import logging
@@ -33,6 +33,20 @@ class Store:
 
     uri: str
     client: "MlflowClient"
+
+    @contextmanager
+    def as_global(self) -> Iterator[None]:
+        """Make this MLflow's global tracking store for a moment: the one before comes back afterwards."""
+        import mlflow
+
+        before = os.environ.get("MLFLOW_TRACKING_URI")  # MLflow keeps it equal to what `set_tracking_uri` was told
+        mlflow.set_tracking_uri(self.uri)
+        try:
+            yield
+        finally:
+            mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # MLflow's own way to unset it
+            if before is not None:
+                os.environ["MLFLOW_TRACKING_URI"] = before
 
     def experiment_id(self, name: str) -> str:
         """The experiment of that name; it is created where it is missing.

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning
 import torch
@@ -78,7 +79,7 @@ def _fit_one(data: TrainingData, config: Config, index: int, work: Path, progres
     loader = HistoryDataModule(data, config.training, seed)
     keep = ModelCheckpoint(work, filename="best", monitor="val_loss", save_last=True, enable_version_counter=False)
     early = EarlyStopping("val_loss", patience=config.training.patience, check_finite=True, verbose=False)
-    trainer = _trainer(config, loader, [progress, SeededEpochs(seed), early, keep], work)
+    trainer = _trainer(config, loader, [progress, SeededBatches(seed), early, keep], work)
     last = work / "last.ckpt"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\..*")  # hints about workers and logging intervals
@@ -113,12 +114,14 @@ def _trainer(config: Config, loader: HistoryDataModule, callbacks: list[Callback
     )
 
 
-class SeededEpochs(Callback):
-    """Seeds dropout by epoch, so that a resumed training goes the way of an undisturbed one."""
+class SeededBatches(Callback):
+    """Seeds dropout by epoch and batch, so that a resumed training goes the way of an undisturbed one."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Seed torch for this epoch."""
-        torch.manual_seed(self.seed * 10_007 + trainer.current_epoch)
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Seed torch for this batch."""
+        torch.manual_seed((self.seed * 10_007 + trainer.current_epoch) * 1_000_003 + batch_idx)

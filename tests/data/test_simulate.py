@@ -57,7 +57,7 @@ def test_amounts_are_whole_cents_and_refunds_answer_a_purchase() -> None:
     cents = lines["amount"] * 100
     assert np.allclose(cents, cents.round(), atol=1e-6)
     refunds = lines[lines["amount"] < 0]
-    assert 0.12 < len(refunds) / (len(lines) - len(refunds)) < 0.2
+    assert 0.12 < len(refunds) / (len(lines) - len(refunds)) < 0.22
     known = set(zip(lines["customer_id"], lines["amount"], strict=True))
     assert all(
         (owner, -amount) in known for owner, amount in zip(refunds["customer_id"], refunds["amount"], strict=True)
@@ -82,7 +82,7 @@ def test_rates_of_customers_are_met() -> None:
 
 def test_a_season_moves_purchases_into_its_half_of_the_year() -> None:
     flat, wavy = (simulate(replace(CONFIG, yearly_season=a)).transactions["timestamp"].to_pandas() for a in (0.0, 0.8))
-    assert (wavy.dt.dayofyear < 183).mean() > (flat.dt.dayofyear < 183).mean() + 0.1
+    assert (wavy.dt.day_of_year < 183).mean() > (flat.dt.day_of_year < 183).mean() + 0.1
 
 
 def test_attributes_are_added_where_asked() -> None:
