@@ -35,8 +35,9 @@ def open_model(model: str | Path, *, tracking_uri: str | None = None) -> Bundle:
     """
     if str(model).startswith(("models:/", "runs:/")):
         from seqclv.tracking.registry import download
+        from seqclv.tracking.store import open_store
 
-        return load_bundle(download(str(model), tracking_uri=tracking_uri))
+        return load_bundle(download(str(model), store=open_store(tracking_uri)))
     return load_bundle(Path(model))
 
 

@@ -92,8 +92,9 @@ class BgNbdFuture:
         return result
 
     def _expected(self, reach: FloatArray, shape: FloatArray, b: FloatArray) -> FloatArray:
-        few = np.maximum(betaincinv(self.a, b, _TAIL), _CONSTANT / (reach * shape + 1))
-        rest = np.maximum(betaincinv(b, self.a, _TAIL), _CONSTANT)  # 1 - p at the upper end
+        distinct, index = np.unique(b, return_inverse=True)
+        few = np.maximum(betaincinv(self.a, distinct, _TAIL)[index], _CONSTANT / (reach * shape + 1))
+        rest = np.maximum(betaincinv(distinct, self.a, _TAIL)[index], _CONSTANT)  # 1 - p at the upper end
         below, above = betainc(self.a, b, few), betainc(b, self.a, rest)
         log_odds, log_weight = _span_nodes(logit(few), -logit(rest))  # [C, J]
         log_p, log_q = -np.logaddexp(0, -log_odds), -np.logaddexp(0, log_odds)

@@ -31,6 +31,7 @@ _CUTOFFS = 6
 _SHARE_OF_HISTORY = 1 / 3  # longest window of a past cutoff
 _ITERATIONS = 150  # at most
 _EVERY = 25  # numbers of iterations tried
+_MOST_CUSTOMERS = 100_000  # learned from
 _FEWEST_EXAMPLES = 50  # below, constants are forecast
 _CHOICE_EXAMPLES = 40_000  # at most, for the choice of loss and iterations
 _HELD_OUT = 0.25  # share of customers that decides it
@@ -123,17 +124,16 @@ def fit_boosting(history: Events, cutoff: int, horizon_days: float, seed: int = 
     """Fit on merged histories, whose events all lie strictly before `cutoff` (microseconds).
 
     The loss (Poisson or squared) and the number of trees are those with the least squared error (log-loss for
-    churn) for a quarter of the customers at the past cutoffs; then all customers are learned from. Histories too
-    short or small for trees get the base's averages.
+    churn) for a quarter of the customers at the past cutoffs; then all customers are learned from, or 100,000 drawn
+    at random from a larger base. Histories too short or small for trees get the base's averages.
     """
-    span = (cutoff - int(history.timestamp.min(initial=cutoff))) / MICROSECONDS_PER_DAY
-    window = min(horizon_days, max(span * _SHARE_OF_HISTORY, 1.0))
-    trailing = trailing_windows(span)
     if history.customers > _MOST_CUSTOMERS:
         chosen = np.random.default_rng(seed).choice(history.customers, _MOST_CUSTOMERS, replace=False)
-        sample = history.select(np.sort(chosen))
-        return replace(fit_boosting(sample, cutoff, horizon_days, seed), trailing_days=trailing)
+        history = history.select(np.sort(chosen))
+    span = (cutoff - int(history.timestamp.min(initial=cutoff))) / MICROSECONDS_PER_DAY
+    window = min(horizon_days, max(span * _SHARE_OF_HISTORY, 1.0))
     examples = past_examples(history, cutoff, window, _CUTOFFS)
+    trailing = trailing_windows(span)
     if len(examples) == 0:
         return _averages(history, horizon_days, span, trailing)
     learn, decide = _split(examples, history.customers, seed)

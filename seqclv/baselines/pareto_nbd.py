@@ -176,7 +176,7 @@ class ParetoNbdFuture:
         """
         busy = np.ceil(np.log2(np.maximum(self.shape / self.scale * horizon, 1.0)) / 2).astype(np.int64)
         groups = [(level, np.flatnonzero(busy == level)) for level in np.unique(busy).tolist()]
-        for level, rows in ((level, rows[block]) for level, rows in groups for block in blocks(len(rows))):
+        for level, rows in ((level, members[block]) for level, members in groups for block in blocks(len(members))):
             part = self.select(rows)
             length = np.full_like(part.scale, horizon)
             time, log_step = log_time_nodes(length, part.scale, part.beta, _NODES + int(_NODES_PER_ROOT * 2**level))

@@ -10,7 +10,7 @@ same inputs goes on where it stood.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -147,11 +147,12 @@ def _run(
 
 
 def write_results(
-    window: Window, model: Bundle, results: dict[str, Result], out: Path, *, baseline_forecasts: bool
+    window: Window, model: Bundle | None, results: Mapping[str, Result], out: Path, *, baseline_forecasts: bool
 ) -> None:
-    """Write bundle, forecasts and metrics of one window."""
+    """Write forecasts and metrics of one window and, where it is given, the model's bundle."""
     document = metrics_document(window, results)
-    save_bundle(model.with_metrics(document), out / "bundle")
+    if model is not None:
+        save_bundle(model.with_metrics(document), out / "bundle")
     for name, result in results.items():
         if name == OURS or baseline_forecasts:
             file = "forecasts.parquet" if name == OURS else f"forecasts-{name}.parquet"

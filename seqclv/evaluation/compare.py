@@ -18,10 +18,11 @@ from seqclv.data.windows import Outcome, history, outcome, to_timestamp
 from seqclv.evaluation.scores import Scores, join, scores, sections
 from seqclv.forecast.chunks import CHUNK_CUSTOMERS
 from seqclv.forecast.forecaster import forecast_table, predict
-from seqclv.predictive import Predictive
+from seqclv.predictive import FloatArray, Predictive
 from seqclv.training.train import classical_bundle
 
 OURS = "seqclv"
+TRACKING_POINTS = 40
 Predictor = Callable[[Events], Predictive]
 
 
@@ -58,6 +59,7 @@ class Result:
     forecasts: pa.Table  # the forecasts contract, for the window's horizon
     seconds: dict[str, float]
     bundle: Bundle | None
+    cumulative: FloatArray | None  # [TRACKING_POINTS] expected purchases of all customers by equal parts of the window
 
 
 def fit_baselines(window: Window, model: Bundle, *, seed: int) -> dict[str, Contestant]:
@@ -69,7 +71,7 @@ def fit_baselines(window: Window, model: Bundle, *, seed: int) -> dict[str, Cont
         fitted = classical_bundle(
             kind, past, cutoff, horizon_days=horizon, config=model.config, fingerprint=model.fingerprint
         )
-        contestants[kind] = Contestant(_scorer(fitted, cutoff), time.perf_counter() - started, fitted)
+        contestants[kind] = Contestant(predictor(fitted, cutoff), time.perf_counter() - started, fitted)
     started = time.perf_counter()
     boosted = fit_boosting(past, cutoff, horizon, seed)
     contestants["boosting"] = Contestant(lambda part: boosted.forecast(part, cutoff), time.perf_counter() - started)
@@ -81,7 +83,8 @@ def fit_baselines(window: Window, model: Bundle, *, seed: int) -> dict[str, Cont
     return contestants
 
 
-def _scorer(bundle: Bundle, cutoff: int) -> Predictor:
+def predictor(bundle: Bundle, cutoff: int) -> Predictor:
+    """The predictions of a bundle as of a cutoff."""
     return lambda part: predict(bundle, part, cutoff)
 
 
@@ -91,18 +94,20 @@ def compare(
     """Evaluate a model (under the name 'seqclv') and all baselines on one window."""
     say = announce or (lambda _: None)
     say("fitting the baselines")
-    contestants = {OURS: Contestant(_scorer(model, window.cutoff), fit_seconds, model)}
+    contestants = {OURS: Contestant(predictor(model, window.cutoff), fit_seconds, model)}
     contestants |= fit_baselines(window, model, seed=seed)
     results = {}
     for name, contestant in contestants.items():
         say(f"forecasting with {name}")
-        results[name] = evaluate(window, contestant)
+        results[name] = evaluate_contestant(window, contestant)
     return results
 
 
-def evaluate(window: Window, contestant: Contestant) -> Result:
+def evaluate_contestant(window: Window, contestant: Contestant) -> Result:
     """Forecast and score in chunks of the size that scoring uses, so that the forecasts are the same to the bit."""
     parts, tables, spent = [], [], 0.0
+    grid = tracking_horizons(window.horizon_days)
+    cumulative = np.zeros(TRACKING_POINTS) if contestant.bundle is not None else None
     for start in range(0, window.history.customers, CHUNK_CUSTOMERS):
         stop = min(start + CHUNK_CUSTOMERS, window.history.customers)
         part = window.history.select(np.arange(start, stop, dtype=np.int64))
@@ -110,10 +115,17 @@ def evaluate(window: Window, contestant: Contestant) -> Result:
         predictive = contestant.predict(part)
         tables.append(forecast_table(predictive, part.customer_id, window.cutoff, [window.horizon_days]))
         spent += time.perf_counter() - started
+        if cumulative is not None:
+            cumulative += predictive.expected_transactions(grid).sum(axis=0)
         actual = slice_outcome(window.actual, start, stop)
         parts.append(scores(predictive, tables[-1], actual, window.horizon_days, seed=start))
     seconds = {"fit": round(contestant.fit_seconds, 3), "predict": round(spent, 3)}
-    return Result(join(parts), pa.concat_tables(tables), seconds, contestant.bundle)
+    return Result(join(parts), pa.concat_tables(tables), seconds, contestant.bundle, cumulative)
+
+
+def tracking_horizons(horizon_days: float) -> list[float]:
+    """The horizons of `Result.cumulative`: the last one is the window's."""
+    return [horizon_days * (i + 1) / TRACKING_POINTS for i in range(TRACKING_POINTS)]
 
 
 def slice_outcome(actual: Outcome, start: int, stop: int) -> Outcome:

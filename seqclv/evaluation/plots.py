@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqclv.card import MODEL_NAMES
 from seqclv.predictive import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, GREY, LIGHT = "#1b1b1b", "#6b6b6b", "#d9d9d9"
+INK, GREY, SILVER, LIGHT = "#1b1b1b", "#6b6b6b", "#b0b0b0", "#d9d9d9"
 BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW = "#0072b2", "#d55e00", "#009e73", "#aa4499", "#56b4e9", "#b58900"
 MODEL_COLOURS = {"seqclv": BLUE, "pareto_nbd": ORANGE, "bg_nbd": GREEN, "boosting": PURPLE, "formula": YELLOW}
+SHORT_NAMES = {"pareto_nbd": "Pareto/NBD", "bg_nbd": "BG/NBD"}  # where the key of metrics.json is not a name yet
 _GROUPS = 10
-_SMALL_MISS = 0.05  # of a total: called 'within 5 %'
 
 
 def decile_chart(forecast: FloatArray, actual: FloatArray, label: str) -> "Figure":
@@ -43,10 +42,20 @@ def decile_chart(forecast: FloatArray, actual: FloatArray, label: str) -> "Figur
     axes.set_xticks(place)
     axes.set_xlabel("customers in ten groups of equal size, from the lowest forecast to the highest")
     axes.set_ylabel("mean per customer")
-    axes.set_ylim(0, 1.12 * max(expected.max(), happened.max(), 1e-9))
+    axes.set_ylim(0, 1.14 * max(expected.max(), happened.max(), 1e-9))
     axes.set_xlim(0.4, len(groups) + 0.6)
-    share = happened[-1] / max(happened.sum(), 1e-12)
-    _legend(axes, {"forecast": BLUE, f"actual (the last group brought {share:.0%} of the total)": LIGHT})
+    if happened.sum() > 0:
+        top, share = max(expected[-1], happened[-1]), happened[-1] / happened.sum()
+        axes.annotate(
+            f"{share:.0%} of the actual total",
+            (place[-1] + 0.36, top),
+            (0, 9),
+            textcoords="offset points",
+            ha="right",
+            color=GREY,
+            fontsize=9,
+        )
+    _legend(axes, {"forecast": (BLUE, "o"), "actual": (LIGHT, "s")})
     return figure
 
 
@@ -54,12 +63,14 @@ def _decile_title(expected: FloatArray, happened: FloatArray, actual: FloatArray
     if actual.sum() <= 0:
         return "Nothing was bought in this window"
     miss = expected.sum() / happened.sum() - 1
-    total = f"{abs(miss):.0%} too {'high' if miss > 0 else 'low'}"
-    rises = int((np.diff(happened) >= 0).sum())
-    order = "and ranks the groups rightly" if rises == len(happened) - 1 else "and most groups come in the right order"
-    if rises < 0.6 * (len(happened) - 1):
-        order = "and does not rank the groups"
-    return f"The forecast is {total} in total {order}"
+    total = (
+        "meets the total" if abs(miss) < 0.005 else f"is {abs(miss):.0%} {'above' if miss > 0 else 'below'} the total"
+    )
+    right = int((np.diff(happened) >= 0).sum())
+    steps = len(happened) - 1
+    if right == steps:
+        return f"The forecast {total} and puts the groups in the right order"
+    return f"The forecast {total}; {right} of {steps} steps between groups go the right way"
 
 
 def tracking_chart(
@@ -74,29 +85,30 @@ def tracking_chart(
         cutoff: the first instant of the held-out window.
     """
     dates = np.asarray(dates, dtype="datetime64[D]")
-    start = np.datetime64(str(np.datetime64(cutoff, "D")))  # type: ignore[call-overload]  # numpy checks the value
-    known = int(np.searchsorted(dates, start)) - 1
-    base = float(actual_cumulative[known]) if known >= 0 else 0.0
+    start = np.datetime64(str(cutoff), "D")
+    first = int(np.searchsorted(dates, start))
+    base = float(actual_cumulative[first - 1]) if first else 0.0
+    shown = max(0, first - (len(dates) - first) // 2)  # of the past half as much as of the window
     happened = float(actual_cumulative[-1]) - base
-    days = int((dates[-1] - start).astype(int)) + 1
-    figure, axes = _canvas(_tracking_title(forecasts, base, happened, days), "cumulative purchases of all customers")
-    x: Any = dates.astype("datetime64[us]").astype(object)
-    border: Any = start.astype("datetime64[us]").astype(object)
-    axes.axvspan(border, x[-1], color="#f3f3f3", zorder=0)
-    axes.plot(x, actual_cumulative, color=INK, linewidth=2.4, zorder=3)
-    ends = {"actual": (float(actual_cumulative[-1]), INK)}
-    for i, (name, values) in enumerate(forecasts.items()):
-        colour = MODEL_COLOURS.get(name, (SKY, YELLOW, PURPLE)[i % 3])
-        axes.plot(x, values, color=colour, linewidth=1.8, linestyle=(0, (5, 1.6)), zorder=4)
-        ends[MODEL_NAMES.get(name, name)] = (float(values[-1]), colour)
-    top = max(value for value, _ in ends.values())
-    axes.set_ylim(min(0.0, float(np.nanmin(actual_cumulative))), 1.06 * top)
+    title = _tracking_title(forecasts, base, happened, len(dates) - first)
+    figure, axes = _canvas(title, "cumulative purchases of all customers; the held-out window is shaded")
+    x: Any = dates[shown:].astype("datetime64[us]").astype(object)
+    axes.axvspan(x[first - shown], x[-1], color="#f2f2f2", zorder=0)
+    axes.plot(x, actual_cumulative[shown:], color=INK, linewidth=2.6, zorder=3)
+    ends = [(float(actual_cumulative[-1]), INK, f"actual {happened:+,.0f}")]
+    for name, values in forecasts.items():
+        colour = MODEL_COLOURS.get(name, SKY)
+        axes.plot(x, values[shown:], color=colour, linewidth=1.6, zorder=4)
+        end = float(values[-1])
+        miss = f" {(end - base) / happened - 1:+.1%}".replace("-", "−") if happened > 0 else ""
+        ends.append((end, colour, f"{SHORT_NAMES.get(name, name)}{miss}"))
+    low = float(actual_cumulative[shown])
+    axes.set_ylim(low, low + 1.06 * max(max(end for end, _, _ in ends) - low, 1e-9))
     axes.set_xlim(x[0], x[-1])
-    axes.text(border, 1.03 * top, "  held out", color=GREY, fontsize=9, va="center")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     _concise_dates(axes)
-    _end_labels(axes, x[-1], ends, 1.06 * top)
-    figure.subplots_adjust(right=0.77)
+    figure.subplots_adjust(right=0.8)
+    _end_labels(axes, ends)
     return figure
 
 
@@ -106,7 +118,7 @@ def _tracking_title(forecasts: Mapping[str, FloatArray], base: float, happened: 
     name = "seqclv" if "seqclv" in forecasts else next(iter(forecasts))
     miss = (float(forecasts[name][-1]) - base) / happened - 1
     side = "more" if miss > 0 else "fewer"
-    return f"{MODEL_NAMES.get(name, name)} forecast {abs(miss):.1%} {side} purchases than the {days} held-out days brought"
+    return f"{SHORT_NAMES.get(name, name)} forecast {abs(miss):.1%} {side} purchases than the {days} held-out days had"
 
 
 def reliability_chart(probability: FloatArray, happened: np.ndarray) -> "Figure":
@@ -122,11 +134,12 @@ def reliability_chart(probability: FloatArray, happened: np.ndarray) -> "Figure"
     size = np.array([len(g) for g in groups])
     margin = 1.96 * np.sqrt(rate * (1 - rate) / size)
     gap = float(np.sum(size * np.abs(expected - rate)) / size.sum())
-    title = f"Churn probabilities are off by {100 * gap:.1f} percentage points on average"
+    title = f"Churn probabilities miss by {100 * gap:.1f} points on average"
     figure, axes = _canvas(title, f"{len(probability):,} customers in ten groups of equal size", size=(6.4, 6.0))
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, zorder=1)
-    axes.text(0.06, 0.075, "forecast = actual", color=GREY, fontsize=9, rotation=45, rotation_mode="anchor")
-    axes.errorbar(expected, rate, yerr=margin, color=BLUE, ecolor=SKY, marker="o", linewidth=1.2, markersize=7, zorder=3)
+    axes.text(0.04, 0.055, "forecast = actual", color=GREY, fontsize=9, rotation=45, rotation_mode="anchor")
+    axes.errorbar(expected, rate, yerr=margin, color=BLUE, marker="o", linewidth=1.2, markersize=6, zorder=3)
+    axes.grid(axis="x", color="#e8e8e8", linewidth=0.8)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set_xlabel("forecast probability of no purchase")
     axes.set_ylabel("share that made no purchase, with 95 % interval")
@@ -141,21 +154,26 @@ def curves_chart(curves: Sequence[Sequence[Mapping[str, float]]]) -> "Figure":
     Args:
         curves: per network and epoch `train_loss` and `val_loss`, nats per window (see `training.fit.FitResult`).
     """
+    from matplotlib.ticker import MaxNLocator
+
     best = [min(range(len(curve)), key=lambda e, c=curve: c[e]["val_loss"]) for curve in curves if curve]  # type: ignore[misc]
     kept = " and ".join(str(epoch + 1) for epoch in best)
-    number = "The network was" if len(best) == 1 else f"The {len(best)} networks were"
-    title = f"{number} best after epoch {kept}" if best else "No epoch was trained"
+    number = (
+        "The network was best after epoch" if len(best) == 1 else f"The {len(best)} networks were best after epochs"
+    )
+    title = f"{number} {kept}" if best else "No epoch was trained"
     figure, axes = _canvas(title, "loss in nats per window, lower is better; a circle marks the weights that were kept")
     for curve, epoch in zip([c for c in curves if c], best, strict=True):
         x = np.arange(1, len(curve) + 1)
-        axes.plot(x, [point["train_loss"] for point in curve], color=LIGHT, linewidth=1.8, zorder=2)
+        axes.plot(x, [point["train_loss"] for point in curve], color=SILVER, linewidth=1.8, zorder=2)
         values = [point["val_loss"] for point in curve]
         axes.plot(x, values, color=BLUE, linewidth=1.8, zorder=3)
         axes.plot(epoch + 1, values[epoch], marker="o", markersize=9, color=BLUE, markerfacecolor="white", zorder=4)
+    axes.set_xlim(left=0.5)
     axes.set_xlabel("epoch")
     axes.set_ylabel("nats per window")
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    _legend(axes, {"customers held out for validation": BLUE, "training customers": LIGHT}, place="upper right")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    _legend(axes, {"validation customers": (BLUE, "o"), "training customers": (SILVER, "_")}, right=True)
     return figure
 
 
@@ -178,33 +196,49 @@ def _canvas(title: str, subtitle: str, size: tuple[float, float] = (8.4, 4.9)) -
     return figure, axes
 
 
-def _legend(axes: "Axes", colours: Mapping[str, str], place: str = "upper left") -> None:
+def _legend(axes: "Axes", marks: Mapping[str, tuple[str, str]], *, right: bool = False) -> None:
+    """Names with their colour and marker, in an upper corner."""
     from matplotlib.lines import Line2D
 
-    marks = [Line2D([], [], color=c, marker="o" if c != LIGHT else "s", linestyle="", markersize=7) for c in colours.values()]
-    axes.legend(marks, list(colours), loc=place, frameon=False, fontsize=9.5, labelcolor=INK, handletextpad=0.3)
+    handles = [
+        Line2D([], [], color=c, marker=m, linestyle="", markersize=7, markeredgewidth=2) for c, m in marks.values()
+    ]
+    legend = axes.legend(handles, list(marks), loc="upper right" if right else "upper left", fontsize=9.5)
+    legend.set(zorder=5)
+    legend.get_frame().set(facecolor="white", edgecolor="none", alpha=1)
 
 
 def _concise_dates(axes: "Axes") -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    locator = AutoDateLocator(maxticks=9)
+    locator = AutoDateLocator(maxticks=8)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
 
 
-def _end_labels(axes: "Axes", x: Any, ends: Mapping[str, tuple[float, str]], top: float) -> None:
-    """Names at the right end of the lines, pushed apart where they would lie on one another."""
-    step, last = 0.058 * top, -np.inf
-    for name, (value, colour) in sorted(ends.items(), key=lambda item: item[1][0]):
-        last = max(value, last + step)
+def _end_labels(axes: "Axes", ends: Sequence[tuple[float, str, str]]) -> None:
+    """Texts at the right end of the lines, spread around their middle where they would lie on one another."""
+    low, high = axes.get_ylim()
+    step = 0.062 * (high - low)
+    ordered = sorted(ends)
+    place = np.array([value for value, _, _ in ordered])
+    for _ in range(200):  # neighbours that are too close push each other apart by halves
+        overlap = np.maximum(step - np.diff(place), 0) / 2
+        if overlap.max(initial=0) < 0.01 * step:
+            break
+        place[:-1] -= overlap
+        place[1:] += overlap
+    leader = {"arrowstyle": "-", "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5)}
+    for y, (value, colour, text) in zip(place, ordered, strict=True):
         axes.annotate(
-            f"{name}  {value:,.0f}",
-            (x, last),
-            xytext=(6, 0),
-            textcoords="offset points",
+            text,
+            (1.0, value),
+            (1.035, y),
+            xycoords=("axes fraction", "data"),
+            textcoords=("axes fraction", "data"),
             color=colour,
             fontsize=9.5,
             va="center",
             annotation_clip=False,
+            arrowprops={**leader, "color": colour},
         )

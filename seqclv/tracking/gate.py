@@ -117,10 +117,9 @@ def _deployed_instead(
     name: str, own: Figures, figures: Mapping[str, Figures], champion: Figures | None
 ) -> tuple[str | None, str]:
     """The classical model that becomes champion, if one does, and the sentence that says so."""
-    scores = {
-        model: score for model in DEPLOYABLE if model in figures and (score := _product(figures[model])) is not None
-    }
-    best = min(scores, key=lambda model: (scores[model], DEPLOYABLE.index(model)), default=None)
+    products = {model: _product(figures[model]) for model in DEPLOYABLE if model in figures}
+    scores = {model: product for model, product in products.items() if product is not None}
+    best = min(scores, key=lambda model: scores[model], default=None)  # of equals the first one
     if best is None:
         rest = "there is no champion yet" if champion is None else "the present champion stays"
         return None, f"No classical model gives both figures, so {rest}."

@@ -74,7 +74,7 @@ class ForecastModel:
         return _in_order_of(data["customer_id"].astype(str), known, cutoff, horizons)
 
     def _columns(self) -> DataConfig:
-        """The log's further columns under their own names; a row that cannot be used has nowhere to go: it is refused."""
+        """The log's further columns under their own names. A bad row is refused: there is no place to set it aside."""
         given = self.bundle.config.data
         plain = DataConfig(event_type=given.event_type, merge=self.bundle.merge, max_reject_share=0.0)
         if self.bundle.classical is not None:
@@ -159,7 +159,7 @@ def _listed(cell: Any) -> Sequence[Any]:
 
 
 def _no_forecasts() -> pd.DataFrame:
-    return FORECAST_SCHEMA.empty_table().to_pandas()
+    return pd.DataFrame(FORECAST_SCHEMA.empty_table().to_pandas())
 
 
 def _in_order_of(
@@ -169,7 +169,7 @@ def _in_order_of(
     keys = pd.MultiIndex.from_product([list(customer_id), list(horizons)], names=["customer_id", "horizon_days"])
     table = known.set_index(["customer_id", "horizon_days"]).reindex(keys).reset_index()
     table["cutoff"] = np.full(len(table), cutoff, dtype="datetime64[us]")
-    return table[FORECAST_SCHEMA.names]
+    return pd.DataFrame(table[FORECAST_SCHEMA.names])
 
 
 def signature(bundle: Bundle) -> "ModelSignature":
@@ -183,12 +183,13 @@ def signature(bundle: Bundle) -> "ModelSignature":
 
     data = bundle.config.data
     optional = ["amount", "timestamps", "amounts", data.event_type, *data.numeric, *data.categorical]
-    inputs = [ColSpec(DataType.string, "customer_id"), ColSpec(DataType.datetime, "timestamp", required=False)]
-    inputs += [ColSpec(AnyType(), name, required=False) for name in dict.fromkeys(optional) if name is not None]
+    customer = ColSpec(DataType.string, "customer_id")
+    timestamp = ColSpec(DataType.datetime, "timestamp", required=False)
+    further = [ColSpec(AnyType(), name, required=False) for name in dict.fromkeys(optional) if name is not None]
     kinds = {"string": DataType.string, "timestamp[us]": DataType.datetime, "double": DataType.double}
     outputs = [ColSpec(kinds[str(field.type)], field.name) for field in FORECAST_SCHEMA]
     params = [ParamSpec("cutoff", DataType.string, None), ParamSpec("horizons", DataType.double, [], shape=(-1,))]
-    return ModelSignature(Schema(inputs), Schema(outputs), ParamSchema(params))
+    return ModelSignature(Schema([customer, timestamp, *further]), Schema([*outputs]), ParamSchema(params))
 
 
 def write_model(bundle_directory: Path, destination: Path, model: "Model") -> None:

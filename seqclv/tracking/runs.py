@@ -1,6 +1,6 @@
 """Runs: what one training leaves in MLflow.
 
-    with tracked_run(store, "my shop", name="train", tags=lineage_tags(...)) as run:
+    with tracked_run(store, "my shop", name="train", tags={"fingerprint": ...}) as run:
         run.log_config(config)
         ... fit_networks(..., observer=run.observe)
         run.log_evaluation(metrics)
@@ -14,7 +14,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -138,7 +138,7 @@ def tracked_run(
         store: from `open_store(create=True)`.
         experiment: its name.
         name: of the run; MLflow makes one up where it is None.
-        tags: beside those of `lineage_tags`; a value of None is left out.
+        tags: beside version and commit, such as fingerprint, kind and span; a value of None is left out.
     """
     source = {"mlflow.source.name": "seqclv", "mlflow.source.type": "LOCAL", "mlflow.user": _user()}
     created = store.client.create_run(store.experiment_id(experiment), run_name=name, tags=source)
@@ -152,13 +152,14 @@ def tracked_run(
         status = "KILLED"
         raise
     except Exception as error:
-        _quietly(lambda: run.log_tags({"error": plain(error)}))
+        reason = plain(error)
+        _quietly(lambda: run.log_tags({"error": reason}))
         raise
     finally:
         _quietly(lambda: store.client.set_terminated(run.run_id, status))
 
 
-def _quietly(write: Any) -> None:
+def _quietly(write: Callable[[], None]) -> None:
     """A tracking server that is away must not hide why a run ended."""
     from mlflow.exceptions import MlflowException
 

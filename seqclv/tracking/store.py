@@ -103,7 +103,7 @@ def open_store(uri: str | None = None, *, create: bool = False) -> Store:
 
 def _check(uri: str, *, create: bool) -> None:
     """Refuse what MLflow would refuse late, after long retries, or by creating something."""
-    scheme = uri.split(":", 1)[0].split("+")[0] if ":" in uri else ""
+    scheme = re.split(r"[:+]", uri, maxsplit=1)[0] if ":" in uri else ""
     if scheme not in (*_DATABASES, *_REMOTE):
         raise InputError(
             f"A tracking URI is a database or a server (sqlite:///mlflow.db, http://host:5000), but it is "

@@ -1,5 +1,6 @@
 """From a base to a bundle: fit the model on what lies before a cutoff."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from seqclv.baselines.classical import Kind as ClassicalKind
 from seqclv.baselines.classical import fit_classical
 from seqclv.baselines.rfm import rfm_table
 from seqclv.bundle import Bundle, git_commit
-from seqclv.config import Config
+from seqclv.config import Config, DataConfig
 from seqclv.data.events import PURCHASE, Events
 from seqclv.data.windows import to_timestamp
 from seqclv.training.fit import FitResult, Observer, fit_networks
@@ -69,3 +70,31 @@ def _facts(history: Events) -> dict[str, object]:
         "one_time_buyers": int((days == 1).sum()),
         "first_purchase": str(to_timestamp(int(history.timestamp[bought].min())).date()),
     }
+
+
+def retrained(
+    recipe: Bundle,
+    history: Events,
+    cutoff: int,
+    *,
+    horizon_days: float,
+    data: DataConfig,
+    work: Path,
+    quiet: bool = False,
+) -> Bundle:
+    """A model of the same kind and configuration, fitted on other histories of the log that `data` describes."""
+    config = replace(recipe.config, data=data)
+    if recipe.kind != "network":
+        return classical_bundle(
+            recipe.kind, history, cutoff, horizon_days=horizon_days, config=config, fingerprint=recipe.fingerprint
+        )
+    bundle, _ = train_bundle(
+        history,
+        cutoff,
+        horizon_days=horizon_days,
+        config=config,
+        fingerprint=recipe.fingerprint,
+        work=work,
+        quiet=quiet,
+    )
+    return bundle

@@ -1,0 +1,337 @@
+"""The whole way in one call: read, train, compare, record, register; and its parts.
+
+This is the only module that composes data, training, evaluation and tracking; the command line adds options to it.
+"""
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqclv.bundle import Bundle, load_bundle, save_bundle
+from seqclv.config import Config, DataConfig
+from seqclv.data.events import MICROSECONDS_PER_DAY, Events
+from seqclv.data.store import EventStore, build_store, open_log
+from seqclv.data.windows import end_of_log, instant, to_timestamp
+from seqclv.errors import InputError
+from seqclv.evaluation import backtest as backtesting
+from seqclv.evaluation.compare import (
+    OURS,
+    Contestant,
+    Result,
+    Window,
+    compare,
+    cutoff_text,
+    evaluate_contestant,
+    held_out,
+    metrics_document,
+    predictor,
+)
+from seqclv.evaluation.figures import evaluation_figures
+from seqclv.evaluation.scores import sections
+from seqclv.scoring import open_model, score_log
+from seqclv.training.train import retrained, train_bundle
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from seqclv.forecast.engines.local import Scored
+    from seqclv.tracking.promote import Promotion
+    from seqclv.tracking.runs import Run
+    from seqclv.tracking.store import Store
+
+Announce = Callable[[str], None]
+
+
+def _silent(text: str) -> None:
+    """Say nothing."""
+
+
+def prepare(data: DataConfig, out: str | Path, *, until: object = None) -> EventStore:
+    """Validate a log and build a store from it; see `seqclv.data.store.build_store`."""
+    return build_store(data, Path(out), until=None if until is None else instant(until, what="bound for until"))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training left behind."""
+
+    metrics: Mapping[str, Any]  # the metrics.json document of the held-out window
+    promotion: "Promotion"
+    run_id: str
+    bundle: Bundle
+
+    @property
+    def verdict(self) -> tuple[str, ...]:
+        """Who is champion and why, in sentences."""
+        return self.promotion.decision.reasons
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values for the machine-readable output."""
+        return {
+            "run_id": self.run_id,
+            "name": self.promotion.name,
+            "versions": dict(self.promotion.versions),
+            "champion": self.promotion.champion,
+            "promoted": self.promotion.decision.promote,
+            "reasons": list(self.verdict),
+            "metrics": self.metrics,
+        }
+
+
+@dataclass(frozen=True)
+class _Experiment:
+    """What the steps of a training share."""
+
+    config: Config
+    log: EventStore
+    events: Events
+    window: Window
+    work: Path
+    announce: Announce
+    quiet: bool
+
+
+def train(
+    config: Config, *, out: str | Path | None = None, quiet: bool = False, announce: Announce = _silent
+) -> Trained:
+    """Train on a log, compare with all baselines on the held-out future, record the run and register the models.
+
+    The model is trained on what lies before `config.cutoff` and judged on the `config.horizon_days` after it; without
+    these the last quarter of the log is held out. What is registered is the model that was judged. It becomes
+    `champion` only if it passes the gate (see `seqclv.tracking.gate`), else it is `challenger`.
+
+    Args:
+        config: the experiment.
+        out: directory that also receives bundle, forecasts, metrics and plots.
+        quiet: show no progress bars.
+        announce: told what is being done.
+
+    Raises:
+        InputError: the log, the window or the tracking URI is refused; nothing is recorded then.
+    """
+    from seqclv.tracking.runs import tracked_run
+    from seqclv.tracking.store import open_store
+
+    with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
+        announce("reading the log")
+        log = open_log(config.data, Path(workspace))
+        events = log.read()
+        config = with_window(config, events)
+        window = _held_out(config, events)
+        experiment = _Experiment(config, log, events, window, Path(workspace), announce, quiet)
+        store = open_store(config.tracking.uri, create=True)
+        tags = {"fingerprint": log.fingerprint, "kind": "network", "cutoff": config.cutoff}
+        with tracked_run(store, config.tracking.experiment, tags=tags) as run:
+            return _train_in(run, store, experiment, None if out is None else Path(out))
+
+
+def _train_in(run: "Run", store: "Store", experiment: _Experiment, out: Path | None) -> Trained:
+    from seqclv.tracking.gate import decide
+    from seqclv.tracking.promote import carry_out
+
+    config, window = experiment.config, experiment.window
+    run.log_config(config)
+    run.log_dataset(config.data.transactions, experiment.log.fingerprint, profile=_profile(experiment.log))
+    experiment.announce(
+        f"training on {window.history.customers:,} customers before {config.cutoff}, "
+        f"holding out the {config.horizon_days:g} days after it"
+    )
+    bundle, fitted = train_bundle(
+        window.history,
+        window.cutoff,
+        horizon_days=window.horizon_days,
+        config=config,
+        fingerprint=experiment.log.fingerprint,
+        work=experiment.work / "training",
+        quiet=experiment.quiet,
+        observer=run.observe,
+    )
+    results = compare(window, bundle, fit_seconds=fitted.seconds, seed=config.seed, announce=experiment.announce)
+    metrics = metrics_document(window, results)
+    bundle = bundle.with_metrics(metrics)
+    figures = evaluation_figures(window, results, experiment.events, config.data.merge, fitted.curves)
+    directories = _save_bundles(bundle, results, metrics, experiment.work / "bundles")
+    experiment.announce("recording the run in MLflow")
+    run.log_evaluation(metrics)
+    for name, figure in figures.items():
+        run.log_figure(figure, name)
+    run.log_directory(directories[OURS], "bundle")
+    decision = decide(metrics, champion_metrics=_champion_sections(store, experiment))
+    promotion = carry_out(
+        decision, directories, config.tracking.model_name, store=store, metrics=metrics, run_id=run.run_id
+    )
+    run.log_tags({"verdict": " ".join(decision.reasons)})
+    if out is not None:
+        write_evaluation(window, bundle, results, figures, out, with_bundle=True)
+    return Trained(metrics, promotion, run.run_id, bundle)
+
+
+def with_window(config: Config, events: Events) -> Config:
+    """The configuration with its held-out window filled in: by default the last quarter of the log's days."""
+    if len(events) == 0:
+        raise InputError("A log needs transactions, but it has none: give another file.")
+    end = end_of_log(int(events.timestamp.max()))
+    if config.cutoff is not None:
+        cutoff = instant(config.cutoff)
+        horizon = config.horizon_days or max((end - cutoff) / MICROSECONDS_PER_DAY, 1.0)
+    else:
+        span = (end - int(events.timestamp.min())) / MICROSECONDS_PER_DAY
+        horizon = config.horizon_days or max(span // 4, 1.0)
+        cutoff = end - round(horizon * MICROSECONDS_PER_DAY)
+    return replace(config, cutoff=cutoff_text(cutoff), horizon_days=horizon)
+
+
+def _held_out(config: Config, events: Events) -> Window:
+    cutoff, horizon = instant(config.cutoff), float(config.horizon_days or 0)
+    backtesting.check_window(events, cutoff, horizon, config.data.merge)
+    return held_out(events, cutoff, horizon, config.data.merge)
+
+
+def _profile(log: EventStore) -> dict[str, object]:
+    return {
+        "customers": log.customers,
+        "events": log.info.events,
+        "first": str(to_timestamp(log.first)),
+        "last": str(to_timestamp(log.last)),
+    }
+
+
+def _save_bundles(
+    bundle: Bundle, results: Mapping[str, Result], metrics: Mapping[str, Any], directory: Path
+) -> dict[str, Path]:
+    """Every deployable contestant as a bundle directory, by name."""
+    deployable = {name: result.bundle for name, result in results.items() if result.bundle is not None}
+    deployable[OURS] = bundle
+    for name, one in deployable.items():
+        save_bundle(one.with_metrics(metrics), directory / name)
+    return {name: directory / name for name in deployable}
+
+
+def _champion_sections(store: "Store", experiment: _Experiment) -> dict[str, Any] | None:
+    """The present champion's figures on this window, or None where there is no champion.
+
+    A champion whose training ended after the window's start knows the answers: its recipe is trained again on what
+    lies before the window.
+    """
+    from seqclv.tracking.registry import champion
+
+    present = champion(experiment.config.tracking.model_name, store=store)
+    if present is None:
+        return None
+    bundle, window = load_bundle(present.bundle), experiment.window
+    if bundle.training_cutoff > window.cutoff or bundle.merge != experiment.config.data.merge:
+        experiment.announce(f"training the recipe of the champion, version {present.version}, before this window")
+        bundle = retrained(
+            bundle,
+            window.history,
+            window.cutoff,
+            horizon_days=window.horizon_days,
+            data=experiment.config.data,
+            work=experiment.work / "champion",
+            quiet=experiment.quiet,
+        )
+    experiment.announce(f"comparing with the present champion, version {present.version}")
+    result = evaluate_contestant(window, Contestant(predictor(bundle, window.cutoff), 0.0, bundle))
+    return sections(result.scores, window.actual)
+
+
+def evaluate(
+    model: Bundle | str | Path,
+    data: DataConfig,
+    cutoff: object,
+    horizon_days: float,
+    out: str | Path,
+    *,
+    baseline_forecasts: bool = False,
+    announce: Announce = _silent,
+) -> dict[str, Any]:
+    """Compare a model with all baselines on [cutoff, cutoff + horizon) and write metrics, forecasts and plots.
+
+    Raises:
+        InputError: the log does not cover the window, or the model was trained on events at or after the cutoff.
+    """
+    bundle = model if isinstance(model, Bundle) else open_model(model)
+    start = cutoff if isinstance(cutoff, int) else instant(cutoff)
+    if start < bundle.training_cutoff:
+        raise InputError(
+            f"A model is judged on a future it has not seen, but this one was trained on events up to "
+            f"{cutoff_text(bundle.training_cutoff)}, after {cutoff_text(start)}: take a later cutoff or an earlier model."
+        )
+    with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
+        announce("reading the log")
+        events = open_log(data, Path(workspace)).read()
+        backtesting.check_window(events, start, horizon_days, bundle.merge)
+        window = held_out(events, start, horizon_days, bundle.merge)
+        results = compare(window, bundle, fit_seconds=0.0, seed=bundle.config.seed, announce=announce)
+        figures = evaluation_figures(window, results, events, bundle.merge)
+        write_evaluation(window, bundle, results, figures, Path(out), baseline_forecasts=baseline_forecasts)
+    return metrics_document(window, results)
+
+
+def write_evaluation(
+    window: Window,
+    bundle: Bundle,
+    results: Mapping[str, Result],
+    figures: Mapping[str, "Figure"],
+    out: Path,
+    *,
+    with_bundle: bool = False,
+    baseline_forecasts: bool = False,
+) -> None:
+    """Write metrics, forecasts, plots and, on request, the bundle into a directory."""
+    backtesting.write_results(
+        window, bundle if with_bundle else None, results, out, baseline_forecasts=baseline_forecasts
+    )
+    (out / "plots").mkdir(exist_ok=True)
+    for name, figure in figures.items():
+        figure.savefig(out / "plots" / f"{name}.png", dpi=150)
+
+
+def backtest(
+    config: Config,
+    cutoffs: Sequence[object],
+    horizon_days: float,
+    out: str | Path,
+    *,
+    seeds: Sequence[int] = (),
+    baseline_forecasts: bool = False,
+    quiet: bool = False,
+    announce: Announce = _silent,
+) -> dict[str, Any]:
+    """Train before each cutoff, score, compare with all baselines; see `seqclv.evaluation.backtest`."""
+    plan = backtesting.BacktestPlan(
+        cutoffs=tuple(dict.fromkeys(instant(cutoff) for cutoff in cutoffs)),
+        horizon_days=horizon_days,
+        seeds=tuple(dict.fromkeys(seeds)),
+        baseline_forecasts=baseline_forecasts,
+    )
+    return backtesting.backtest(config, plan, Path(out), quiet=quiet, announce=announce)
+
+
+def score(
+    model: Bundle | str | Path,
+    data: DataConfig,
+    cutoff: object,
+    horizons_days: Sequence[float],
+    out: str | Path,
+    *,
+    announce: Announce = _silent,
+) -> "Scored":
+    """Forecast every customer of a log with a purchase before the cutoff; see `seqclv.forecast.engines.local`."""
+    bundle = model if isinstance(model, Bundle) else open_model(model)
+    return score_log(bundle, data, instant(cutoff), horizons_days, Path(out), announce=announce)
+
+
+def register(model: str | Path, name: str, *, alias: str | None = None, tracking_uri: str | None = None) -> str:
+    """Register a bundle directory or the bundle of a run as the next version of a model, and return the version."""
+    from seqclv.tracking import registry
+    from seqclv.tracking.store import open_store
+
+    if registry.is_model_uri(str(model)):
+        directory = registry.download(str(model), store=open_store(tracking_uri))
+    else:
+        directory = Path(model)
+        load_bundle(directory)  # refuse what is no bundle before a tracking database is made for it
+    return registry.register(directory, name, store=open_store(tracking_uri, create=True), alias=alias)
