@@ -85,15 +85,15 @@ class EventBatch:
 
     Shape:
         numeric: [E, F] float32; categorical: [E, G] int64; step_sizes: [L] int64, customers with an l-th event
-        query_event: [N] int64; query: [N, D] float32; anchor: [N, 2] float32
+        query_event: [N] int64; query: [N, D] float32; anchor: [N, 3] float32
     """
 
     numeric: Tensor
     categorical: Tensor
     step_sizes: Tensor  # stays on the CPU, where PackedSequence wants it
-    query_event: Tensor  # the customer's last event before the cutoff, an index into E
+    query_event: Tensor  # the customer's last event before the cutoff, an index into E; -1: too old to be encoded
     query: Tensor  # standardized features at the cutoff
-    anchor: Tensor  # log of the conjugate posterior's purchase rate, log of the shrunken mean amount
+    anchor: Tensor  # logs of what conjugate posteriors expect: purchase rate, mean amount, dropout hazard
 
     def to(self, device: torch.device) -> Self:
         """Return the same batch on `device`."""

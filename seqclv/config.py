@@ -119,6 +119,8 @@ class Config:
 
     def __post_init__(self) -> None:
         _require_positive(self, ("ensemble",))
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be a whole number from 0 to 4294967295, not {self.seed!r}")
         if self.horizon_days is not None:
             _require_positive(self, ("horizon_days",))
         if not self.horizons_days or not all(0 < h < float("inf") for h in self.horizons_days):

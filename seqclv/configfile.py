@@ -1,7 +1,7 @@
 """Read a configuration: YAML and `key=value` overrides onto the frozen dataclasses of `seqclv.config`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from seqclv.config import Config
 from seqclv.errors import InputError
+
+_GROUPS = tuple(f.name for f in fields(Config) if is_dataclass(getattr(Config(), f.name)))
 
 
 def read_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -26,8 +28,8 @@ def read_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -
 
 
 def config_from(values: Mapping[str, Any], *, origin: str = "the configuration") -> Config:
-    """Validate a nested mapping."""
-    values = dict(values)
+    """Validate a nested mapping. A group without keys (all of them commented out, say) keeps its defaults."""
+    values = {key: value for key, value in values.items() if value is not None or key not in _GROUPS}
     if isinstance(values.get("cutoff"), date):  # YAML reads 2024-07-01 as a date
         values["cutoff"] = values["cutoff"].isoformat()
     try:
@@ -74,7 +76,9 @@ def _apply(values: dict[str, Any], override: str) -> None:
         raise InputError(f"--set takes key=value, such as model.layers=2, but it was given {override!r}.")
     *parents, last = key.strip().split(".")
     for parent in parents:
-        nested = values.setdefault(parent, {})
+        if values.get(parent) is None:  # missing, or a group without keys
+            values[parent] = {}
+        nested = values[parent]
         if not isinstance(nested, dict):
             raise InputError(f"--set {override}: '{parent}' is a value, not a group of keys.")
         values = nested

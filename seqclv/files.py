@@ -41,6 +41,12 @@ def _swap(staging: Path, path: Path) -> None:
         staging.replace(path)
         return
     aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
-    path.replace(aside / path.name)
-    staging.replace(path)
-    shutil.rmtree(aside)
+    try:
+        path.replace(aside / path.name)
+        try:
+            staging.replace(path)
+        except OSError:
+            (aside / path.name).replace(path)
+            raise
+    finally:
+        shutil.rmtree(aside)

@@ -38,5 +38,6 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     scored = score_log(
         bundle, config.data, cutoff, horizons, Path(args.out), announce=console.say, progress=console.customers
     )
-    console.show(f"{scored.rows:,} forecasts of {scored.customers:,} customers are in {args.out}")
-    return {"out": args.out, "customers": scored.customers, "rows": scored.rows, "manifest": scored.manifest}
+    console.show(scored.summary.render())
+    console.show(f"\n{scored.rows:,} forecasts of {scored.customers:,} customers are in {args.out}")
+    return {"out": args.out, "customers": scored.customers, "rows": scored.rows, "totals": scored.summary.totals(), "manifest": scored.manifest}

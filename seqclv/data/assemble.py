@@ -18,9 +18,8 @@ def event_batch(events: Events, book: Ledger, query: Query, schema: FeatureSchem
     length = np.minimum(np.diff(events.offset), schema.max_history_events)
     first = events.offset[1:] - length  # the first encoded event of each customer
     source, place, step_sizes = _packing(first, length)
-    # A cutoff among the events that are too old to be encoded is answered by the first encoded one's place.
-    asked = np.maximum(query.event_index - 1, first[query.row])
-    where = np.zeros(len(events), dtype=np.int64)
+    # A cutoff among the events that are too old to be encoded has no state: a later event's would see the future.
+    where = np.full(len(events), -1, dtype=np.int64)
     where[source] = place
     raw = query_features(book, query, schema)
     standardized = (raw - np.asarray(schema.query_mean)) / np.asarray(schema.query_std)
@@ -28,7 +27,7 @@ def event_batch(events: Events, book: Ledger, query: Query, schema: FeatureSchem
         numeric=_tensor(numeric[source]),
         categorical=torch.from_numpy(categorical[source]),
         step_sizes=torch.from_numpy(step_sizes),
-        query_event=torch.from_numpy(where[asked]),
+        query_event=torch.from_numpy(where[query.event_index - 1]),
         query=_tensor(np.clip(standardized, -8, 8)),
         anchor=_tensor(anchors(book, query, schema)),
     )

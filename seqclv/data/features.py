@@ -15,6 +15,7 @@ from seqclv.data.windows import search
 
 ANCHOR_PURCHASES = 0.5  # weight of the base's rate in the conjugate anchor, in purchases
 ANCHOR_AMOUNTS = 1.0  # weight of the base's mean amount, in purchases
+ANCHOR_DROPOUTS = 0.5  # shape of the hazard's prior; its scale is one time unit
 _SMALL = 1e-2  # added to times before the logarithm, time units
 
 
@@ -29,7 +30,7 @@ class Ledger:
     time: IntArray
     amount: FloatArray  # running sum of amounts, currency
     log_amount: FloatArray  # of log amounts
-    square: FloatArray  # of squared log amounts
+    square: FloatArray  # of squared differences of log amounts from the customer's first
     refunds: FloatArray  # [E + 1] running count of refunds over all events
     event_offset: IntArray
     event_time: IntArray
@@ -41,13 +42,14 @@ def ledger(events: Events, further_types: Sequence[str]) -> Ledger:
     purchase = events.event_type == PURCHASE
     bought = events.rows(purchase)
     log_amount = np.log(bought.amount)
+    difference = log_amount - log_amount[bought.offset[bought.owner]] if len(bought) else log_amount
     code = {name: FIRST_FURTHER_TYPE + i for i, name in enumerate(events.further_types)}
     return Ledger(
         offset=bought.offset,
         time=bought.timestamp,
         amount=_running(bought.amount),
         log_amount=_running(log_amount),
-        square=_running(log_amount**2),
+        square=_running(difference**2),
         refunds=_running(events.event_type == REFUND),
         event_offset=events.offset,
         event_time=events.timestamp,
@@ -88,13 +90,18 @@ def locate(book: Ledger, row: IntArray, cutoff: IntArray) -> Query:
 
 
 def anchors(book: Ledger, query: Query, schema: FeatureSchema) -> FloatArray:
-    """[N, 2] log purchase rate and log mean amount that a conjugate posterior would expect, in the schema's units."""
+    """[N, 3] what conjugate posteriors would expect, in the schema's units, as logarithms.
+
+    The purchase rate of a Gamma prior with the base's mean; the mean amount, shrunken to the base's; and the dropout
+    hazard of a customer of this age: a Gamma prior's posterior mean s / (beta + T) falls as survivors grow older.
+    """
     first, repeats, age = _age(book, query)
-    weight = ANCHOR_PURCHASES / schema.purchase_rate
-    rate = (repeats + ANCHOR_PURCHASES) / (age / schema.time_scale_days + weight)
+    time = age / schema.time_scale_days
+    rate = (repeats + ANCHOR_PURCHASES) / (time + ANCHOR_PURCHASES / schema.purchase_rate)
     total = (book.amount[query.index] - book.amount[first]) / schema.amount_scale
     mean = (total + ANCHOR_AMOUNTS * schema.amount_mean) / (repeats + 1 + ANCHOR_AMOUNTS)
-    return np.stack([np.log(rate), np.log(mean)], axis=-1)
+    hazard = ANCHOR_DROPOUTS / (time + 1)
+    return np.log(np.stack([rate, mean, hazard], axis=-1))
 
 
 def _age(book: Ledger, query: Query) -> tuple[IntArray, FloatArray, FloatArray]:
@@ -136,7 +143,9 @@ def _amounts(book: Ledger, query: Query, schema: FeatureSchema) -> list[FloatArr
     first, last = book.offset[query.row], query.index - 1
     number = (query.index - first).astype(np.float64)
     mean = (book.log_amount[query.index] - book.log_amount[first]) / number
-    variance = (book.square[query.index] - book.square[first]) / number - mean**2
+    # Around the first amount, so that equal amounts have a variance of zero and not one of rounding errors.
+    beside_first = mean - (book.log_amount[first + 1] - book.log_amount[first])
+    variance = (book.square[query.index] - book.square[first]) / number - beside_first**2
     latest = book.log_amount[query.index] - book.log_amount[last]
     centre = np.log(schema.amount_scale)
     scale = schema.amount_log_std
@@ -231,7 +240,8 @@ def event_features(events: Events, schema: FeatureSchema) -> tuple[FloatArray, I
     for feature in schema.numeric:
         value = events.numeric[feature.name]
         present = ~np.isnan(value)
-        columns += [np.where(present, (value - feature.mean) / feature.std, 0.0), present.astype(np.float64)]
+        standardized = np.clip((value - feature.mean) / feature.std, -8, 8)
+        columns += [np.where(present, standardized, 0.0), present.astype(np.float64)]
     return np.stack(columns, axis=-1).reshape(len(events), len(columns)), _codes(events, schema)
 
 

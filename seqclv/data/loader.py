@@ -45,7 +45,9 @@ class CustomerBatches(Dataset[TrainingBatch]):
         row, cutoff = draw_cutoffs(events, data.end, per_customer=self.cutoffs, merge=schema.merge, **key)
         book = ledger(events, schema.event_types)
         query = locate(book, row, cutoff)
-        horizon = draw_horizons(events, row, cutoff, data.end, horizon_days=data.horizon_days, **key)
+        horizon = draw_horizons(
+            events, row, cutoff, data.end, horizon_days=data.horizon_days, merge=schema.merge, **key
+        )
         return TrainingBatch(
             event_batch(events, book, query, schema), future_window(targets(book, query, horizon, schema))
         )

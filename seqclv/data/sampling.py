@@ -7,8 +7,6 @@ import pandas as pd
 from seqclv.data.events import MICROSECONDS_PER_DAY, PURCHASE, Events, FloatArray, IntArray
 from seqclv.data.windows import merge_period
 
-_MASK = np.uint64(0xFFFFFFFFFFFFFFFF)
-
 
 def uniforms(customer_id: npt.NDArray[np.object_], columns: int, *key: int) -> FloatArray:
     """[C, columns] uniform numbers in [0, 1) that depend on nothing but each customer's id and the key."""
@@ -55,20 +53,24 @@ def _first_purchase(events: Events) -> IntArray:
 
 
 def draw_horizons(
-    events: Events, row: IntArray, cutoff: IntArray, end: int, *, horizon_days: float, seed: int, epoch: int
+    events: Events, row: IntArray, cutoff: IntArray, end: int, *, horizon_days: float, merge: str, seed: int, epoch: int
 ) -> IntArray:
     """[N, 2] windows of each query: to `end`, and a shorter one, in microseconds.
 
-    The shorter one is the asked horizon where it fits, else uniform in the logarithm between a day and the end.
+    The shorter one is the asked horizon where it fits, else uniform in the logarithm between a day and the end, in
+    whole merge periods: a log of dates has all purchases of a day at its start, so a window that ends within a day
+    would hold a whole day's purchases in a part of its time.
     """
+    period = merge_period(merge) or 1
     whole = end - cutoff
     asked = round(horizon_days * MICROSECONDS_PER_DAY)
     # Keyed by the customer alone, then spread over the queries by their cutoffs.
     share = uniforms(events.customer_id, 1, seed, epoch, 2)[row, 0]
-    share = np.modf(share + cutoff.astype(np.float64) / MICROSECONDS_PER_DAY * 0.6180339887498949)[0]
+    share = (share + cutoff.astype(np.float64) / MICROSECONDS_PER_DAY * 0.6180339887498949) % 1.0
     shortest = np.minimum(MICROSECONDS_PER_DAY, whole)
     drawn = (shortest * (whole / shortest) ** share).astype(np.int64)
-    shorter = np.where(asked < whole, asked, np.maximum(drawn, 1))
+    drawn = np.minimum(np.maximum(drawn // period, 1) * period, whole)
+    shorter = np.where(asked < whole, asked, drawn)
     return np.stack([whole, shorter], axis=-1)
 
 

@@ -14,6 +14,7 @@ TRAILING_WINDOWS = 7  # span / 2 ... span / 128
 MINIMUM_VALUE_COUNT = 10  # customers; a rarer categorical value is out of vocabulary
 _SAMPLE_CUSTOMERS = 20_000  # for the centre and spread of the query features
 _LOG_SPREAD_FLOOR = 0.01
+_CONSTANT = 1e-9  # a spread this small beside the mean is rounding: the column is constant
 
 
 def derive_schema(events: Events, cutoff: int, *, merge: str, max_history_events: int) -> FeatureSchema:
@@ -37,7 +38,7 @@ def derive_schema(events: Events, cutoff: int, *, merge: str, max_history_events
         yearly=span >= YEARLY_SPAN_DAYS,
         trailing_windows_days=tuple(span / 2**i for i in range(1, TRAILING_WINDOWS + 1)),
         max_history_events=max_history_events,
-        event_types=_frequent_types(events),
+        event_types=_seen_types(events),
         numeric=_numeric(events),
         categorical=_categorical(events),
         query_mean=(),
@@ -46,7 +47,7 @@ def derive_schema(events: Events, cutoff: int, *, merge: str, max_history_events
     return _with_query_scales(schema, events, cutoff)
 
 
-def _frequent_types(events: Events) -> tuple[str, ...]:
+def _seen_types(events: Events) -> tuple[str, ...]:
     counts = np.bincount(events.event_type, minlength=FIRST_FURTHER_TYPE + len(events.further_types))
     return tuple(sorted(n for i, n in enumerate(events.further_types) if counts[FIRST_FURTHER_TYPE + i] > 0))
 
@@ -56,7 +57,7 @@ def _numeric(events: Events) -> tuple[NumericFeature, ...]:
     for name, column in sorted(events.numeric.items()):
         present = column[np.isfinite(column)]
         mean, std = (float(present.mean()), float(present.std())) if len(present) else (0.0, 1.0)
-        features.append(NumericFeature(name=name, mean=mean, std=std if std > 0 else 1.0))
+        features.append(NumericFeature(name=name, mean=mean, std=std if std > _CONSTANT * abs(mean) else 1.0))
     return tuple(features)
 
 
@@ -66,8 +67,8 @@ def _categorical(events: Events) -> tuple[CategoricalFeature, ...]:
     owner = events.owner
     for name, column in sorted(events.categorical.items()):
         known = column.codes >= 0
-        pairs = np.unique(np.stack([column.codes[known].astype(np.int64), owner[known]]), axis=1)
-        customers = np.bincount(pairs[0], minlength=len(column.values))
+        pairs = np.unique(column.codes[known].astype(np.int64) * events.customers + owner[known])
+        customers = np.bincount(pairs // events.customers, minlength=len(column.values))
         kept = sorted(v for v, count in zip(column.values, customers, strict=True) if count >= MINIMUM_VALUE_COUNT)
         features.append(CategoricalFeature(name=name, vocabulary=tuple(kept)))
     return tuple(features)

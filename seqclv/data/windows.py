@@ -6,6 +6,7 @@ cut BEFORE lines are merged, so a line at or after the cutoff never joins an ear
 
 import re
 from dataclasses import dataclass, replace
+from numbers import Number
 
 import numpy as np
 import pandas as pd
@@ -22,14 +23,23 @@ from seqclv.data.events import (
 )
 from seqclv.errors import InputError
 
+_WRITTEN = re.compile(r"\s*(\d{4}|$|NaT$)")  # a year first, or empty
 _PERIOD = re.compile(r"(\d+)\s*(h|d)")
 _MICROSECONDS = {"h": MICROSECONDS_PER_DAY // 24, "d": MICROSECONDS_PER_DAY}
 _ROUNDING = 1e-9  # a net amount this small beside its lines is zero
 
 
 def instant(value: object, *, what: str = "cutoff") -> int:
-    """Microseconds since 1970-01-01 of a date (its first instant) or a time. A time zone is converted to UTC."""
+    """Microseconds since 1970-01-01 of a date (its first instant) or a time. A time zone is converted to UTC.
+
+    Text begins with the year: 01/02/2024 means different days to different people. A number names no day.
+
+    Raises:
+        InputError: the value is something else, or empty.
+    """
     try:
+        if isinstance(value, Number) or (isinstance(value, str) and _WRITTEN.match(value) is None):
+            raise ValueError(value)
         stamp = pd.Timestamp(value)  # type: ignore[arg-type]
     except (ValueError, TypeError) as error:
         raise InputError(f"A {what} is a date or a time such as 2024-07-01, but {value!r} is neither.") from error

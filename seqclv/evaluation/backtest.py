@@ -3,13 +3,14 @@
     OUT/<cutoff>/bundle/  forecasts.parquet  metrics.json      and pooled  OUT/metrics.json
     OUT/seed-S/<cutoff>/...                                    where several seeds are asked for
 
-While it runs, OUT/.work holds the prepared store, checkpoints and the scores so far, so that a killed backtest of the
-same inputs goes on where it stood.
+While it runs, OUT/.work holds checkpoints and the scores so far, so that a killed backtest of the same inputs goes on
+where it stood.
 """
 
 import hashlib
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -67,8 +68,14 @@ def backtest(
     out = Path(out)
     _require_ours(out)
     say("reading the log")
-    staging = out.parent / f".{out.name}-store"
-    store = open_log(config.data, staging)
+    with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
+        store = open_log(config.data, Path(workspace))
+        return _run_all(config, plan, store, out, quiet, say)
+
+
+def _run_all(
+    config: Config, plan: BacktestPlan, store: EventStore, out: Path, quiet: bool, say: Announce
+) -> dict[str, Any]:
     events = store.read()
     for cutoff in plan.cutoffs:
         check_window(events, cutoff, plan.horizon_days, config.data.merge)
@@ -87,7 +94,6 @@ def backtest(
     pooled = pooled_document(plan.cutoffs, pieces)
     write_json(pooled, out / "metrics.json")
     shutil.rmtree(work)
-    shutil.rmtree(staging, ignore_errors=True)
     return pooled
 
 

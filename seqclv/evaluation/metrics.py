@@ -80,7 +80,12 @@ def log_loss(probability: FloatArray, happened: np.ndarray) -> float:
 
 
 def ece(probability: FloatArray, happened: np.ndarray) -> float:
-    """Expected calibration error over ten bins of equally many customers."""
+    """Expected calibration error over ten bins of equally many customers.
+
+    Customers with the same probability share their mean outcome, so that the order of the rows does not matter.
+    """
+    _, group = np.unique(probability, return_inverse=True)
+    happened = (np.bincount(group, weights=happened) / np.bincount(group))[group]
     order = np.argsort(probability, kind="stable")
     bins = np.array_split(order, min(_RELIABILITY_BINS, len(order)))
     gaps = [len(b) * abs(float(probability[b].mean()) - float(happened[b].mean())) for b in bins]

@@ -91,7 +91,9 @@ def tracking_chart(
     shown = max(0, first - (len(dates) - first) // 2)  # of the past half as much as of the window
     happened = float(actual_cumulative[-1]) - base
     title = _tracking_title(forecasts, base, happened, len(dates) - first)
-    figure, axes = _canvas(title, "cumulative purchases of all customers; the held-out window is shaded")
+    figure, axes = _canvas(
+        title, f"cumulative purchases of all customers; the held-out window from {start} on is shaded"
+    )
     x: Any = dates[shown:].astype("datetime64[us]").astype(object)
     axes.axvspan(x[first - shown], x[-1], color="#f2f2f2", zorder=0)
     axes.plot(x, actual_cumulative[shown:], color=INK, linewidth=2.6, zorder=3)

@@ -19,8 +19,8 @@ _LOG_SHAPE_BOUNDS = (math.log(0.05), math.log(1000.0))
 class Network(nn.Module):
     """History and cutoff -> `PurchaseProcess`, in the schema's units.
 
-    The rates and mean amounts are offsets from what a conjugate posterior would say (the anchor), and the last layer
-    starts near zero, so that training starts at something like the classical model.
+    Rates, hazards and mean amounts are offsets from what conjugate posteriors would say (the anchor), and the last
+    layer starts near zero, so that training starts at something like the classical model.
     """
 
     def __init__(self, config: ModelConfig, schema: FeatureSchema) -> None:
@@ -38,15 +38,16 @@ class Network(nn.Module):
         nn.init.zeros_(self.head.bias)
         spread = torch.linspace(-1.0, 1.0, k)
         self.start_rate = nn.Parameter(1.5 * spread)
-        self.start_hazard = nn.Parameter(math.log(0.3) + 2.0 * spread[torch.arange(k) * 3 % k])
-        self.start_mean = nn.Parameter(0.5 * spread[torch.arange(k) * 5 % k])
+        self.start_hazard = nn.Parameter(math.log(0.3) + 2.0 * _shuffled(spread, 3))
+        self.start_mean = nn.Parameter(0.5 * _shuffled(spread, 5))
         self.start_shape = nn.Parameter(torch.full((k,), math.log(2.0)))
 
     def forward(self, batch: EventBatch) -> PurchaseProcess:
         """The processes of the batch's N queries."""
         embedded = self.embed(batch.numeric, batch.categorical)
         states = self.encode(embedded, batch.step_sizes, batch.numeric[:, _AGE])  # [E, hidden]
-        state = self.dropout(states[batch.query_event])  # [N, hidden]
+        encoded = (batch.query_event >= 0).unsqueeze(-1)
+        state = self.dropout(torch.where(encoded, states[batch.query_event.clamp_min(0)], 0.0))  # [N, hidden]
         answer = self.head(self.query(torch.cat([state, batch.query], dim=-1)))
         return self._process(answer.float(), batch.anchor)
 
@@ -57,10 +58,18 @@ class Network(nn.Module):
         return PurchaseProcess(
             log_weight=torch.log_softmax(torch.cat([gone, weight], dim=-1), dim=-1),
             log_rate=anchor[:, :1] + self.start_rate + _bounded(rate),
-            log_hazard=self.start_hazard + _bounded(hazard),
+            log_hazard=anchor[:, 2:] + self.start_hazard + _bounded(hazard),
             log_shape=(self.start_shape + _bounded(shape)).clamp(low, high),
-            log_mean=anchor[:, 1:] + self.start_mean + _bounded(mean),
+            log_mean=anchor[:, 1:2] + self.start_mean + _bounded(mean),
         )
+
+
+def _shuffled(values: Tensor, stride: int) -> Tensor:
+    """The K values in the order of steps of the stride, or of the next longer one that visits every value."""
+    k = len(values)
+    while math.gcd(stride, k) > 1:
+        stride += 1
+    return values[torch.arange(k) * stride % k]
 
 
 def _bounded(offset: Tensor) -> Tensor:

@@ -43,8 +43,9 @@ class PurchaseProcess:
         return replace(self, **{name: change(tensor) for name, tensor in present.items()})
 
     def double(self) -> Self:
-        """Return the process in float64, as scoring evaluates it."""
-        return self.map(Tensor.double)
+        """Return the process in float64, as scoring evaluates it; its weights then sum to one as float64 sums."""
+        wide = self.map(Tensor.double)
+        return replace(wide, log_weight=torch.log_softmax(wide.log_weight, dim=-1))
 
     def select(self, rows: Tensor) -> Self:
         """Keep the given customers: an index or a mask over N."""
@@ -84,7 +85,9 @@ class PurchaseProcess:
             return self.log_hazard - log_s
         silent = (1 - self.goodbye) * (self.log_hazard - log_s).exp()
         last = torch.where(purchases > 0, self.goodbye * (self.log_hazard - self.log_rate).exp(), 0.0)
-        return torch.log(silent + last)
+        share = silent + last  # 0 without a purchase where every dropout comes with one
+        # The inner bound keeps the gradient of the logarithm finite where the outer choice takes -inf.
+        return torch.where(share > 0, share.clamp_min(torch.finfo(share.dtype).tiny).log(), -torch.inf)
 
     def amount_log_likelihood(self, purchases: Tensor, spend: Tensor, log_spend: Tensor) -> Tensor:
         """log of prod Gamma(v_i; a, a / m) for each behaviour: [N, 1] sums over n amounts -> [N, K]; 0 if n = 0."""
@@ -102,8 +105,7 @@ class PurchaseProcess:
         n = purchases.unsqueeze(-1)  # [N, 1]
         active = self.count_log_likelihood(horizon.unsqueeze(-1), n, last_offset.unsqueeze(-1))
         active = active + self.amount_log_likelihood(n, spend.unsqueeze(-1), log_spend.unsqueeze(-1))
-        # A customer who is gone buys nothing. A finite floor instead of -inf keeps gradients finite.
-        gone = torch.where(purchases > 0, torch.full_like(horizon, -1e4), torch.zeros_like(horizon))
+        gone = torch.where(purchases > 0, -torch.inf, torch.zeros_like(horizon))  # who is gone buys nothing
         return torch.logsumexp(self.log_weight + torch.cat([gone.unsqueeze(-1), active], dim=-1), dim=-1)
 
     # -- moments and probabilities, per customer -------------------------------------------------------------
@@ -115,7 +117,7 @@ class PurchaseProcess:
 
     def alive_probability(self) -> Tensor:
         """[N] P(the customer can still buy at the cutoff) = 1 - the weight of those already gone."""
-        return self.weight.sum(-1)
+        return -torch.expm1(self.log_weight[..., 0])
 
     def discounted_transactions(self, horizon: Tensor | float, rate: float = 0.0) -> Tensor:
         """[N] E[sum of exp(-rate t_i)] over purchases up to the horizon; `rate` is continuous, per time unit.
@@ -123,10 +125,7 @@ class PurchaseProcess:
         (lambda + rho mu) (1 - exp(-(mu + d) H)) / (mu + d); an infinite horizon with d > 0 is the residual
         lifetime. Source: Fader, Hardie and Lee (2005), 'RFM and CLV', in the discrete mixture.
         """
-        hazard = self.log_hazard.exp()
-        leaving = hazard + rate
-        time = -torch.expm1(-leaving * _column(horizon, leaving)) / leaving
-        return (self.weight * self._buying_rate(hazard) * time).sum(-1)
+        return (self.weight * self._discounted(horizon, rate)).sum(-1)
 
     def expected_transactions(self, horizon: Tensor | float) -> Tensor:
         """[N] E[N(H)] = sum_k pi_k lambda_k (1 - exp(-mu_k H)) / mu_k."""
@@ -134,13 +133,15 @@ class PurchaseProcess:
 
     def expected_spend(self, horizon: Tensor | float) -> Tensor:
         """[N] E[spend(H)] = sum_k pi_k m_k E_k[N(H)]."""
-        hazard = self.log_hazard.exp()
-        time = -torch.expm1(-hazard * _column(horizon, hazard)) / hazard
-        return (self.weight * self.log_mean.exp() * self._buying_rate(hazard) * time).sum(-1)
+        return (self.weight * self.log_mean.exp() * self._discounted(horizon, 0.0)).sum(-1)
 
-    def _buying_rate(self, hazard: Tensor) -> Tensor:
-        rate = self.log_rate.exp()
-        return rate if self.goodbye is None else rate + self.goodbye * hazard
+    def _discounted(self, horizon: Tensor | float, rate: float) -> Tensor:
+        """[N, K] discounted transactions of each behaviour."""
+        hazard = self.log_hazard.exp()
+        leaving = hazard + rate
+        time = -torch.expm1(-leaving * _column(horizon, leaving)) / leaving
+        buying = self.log_rate.exp()
+        return time * (buying if self.goodbye is None else buying + self.goodbye * hazard)
 
     def churn_probability(self, horizon: Tensor | float) -> Tensor:
         """[N] P(N(H) = 0) = pi_0 + sum_k pi_k [mu_k + lambda_k exp(-s_k H)] / s_k (mu with 1 - rho)."""
@@ -149,7 +150,8 @@ class PurchaseProcess:
         if self.goodbye is not None:
             silent = silent * (1 - self.goodbye)
         none = silent + (1 - silent) * torch.exp(-log_s.exp() * _column(horizon, log_s))
-        return self.log_weight[..., 0].exp() + (self.weight * none).sum(-1)
+        churn = self.log_weight[..., 0].exp() + (self.weight * none).sum(-1)
+        return churn.clamp_max(1)  # the weights sum to one up to rounding
 
     def behaviour_pmf(self, horizon: Tensor | float, maximum: int) -> Tensor:
         """[N, K, maximum + 1] P(N(H) = n | behaviour k) for n = 0 ... maximum.
@@ -160,11 +162,11 @@ class PurchaseProcess:
         log_s = torch.logaddexp(self.log_rate, self.log_hazard)
         n = torch.arange(maximum + 1, dtype=log_s.dtype, device=log_s.device)
         log_x = log_s + torch.log(_column(horizon, log_s))  # s H
-        log_poisson = n * log_x.unsqueeze(-1) - log_x.exp().unsqueeze(-1) - torch.lgamma(n + 1)  # [N, K, n]
-        log_buy = (self.log_rate - log_s).unsqueeze(-1)
-        alive = (log_poisson + n * log_buy).exp()
-        beyond = (1 - log_poisson.exp().cumsum(-1)).clamp_min(0)
-        dropped = (n * log_buy + (self.log_hazard - log_s).unsqueeze(-1)).exp() * beyond
+        poisson = (n * log_x.unsqueeze(-1) - log_x.exp().unsqueeze(-1) - torch.lgamma(n + 1)).exp()  # [N, K, n]
+        all_buy = (n * (self.log_rate - log_s).unsqueeze(-1)).exp()  # (lambda / s)^n
+        alive = all_buy * poisson
+        beyond = (1 - poisson.cumsum(-1)).clamp_min(0)
+        dropped = all_buy * (self.log_hazard - log_s).exp().unsqueeze(-1) * beyond
         if self.goodbye is None:
             return alive + dropped
         rho = self.goodbye.unsqueeze(-1)

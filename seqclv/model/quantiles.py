@@ -17,7 +17,7 @@ from torch import Tensor
 
 from seqclv.model.process import PurchaseProcess
 
-_GROUP_ELEMENTS = 100_000  # largest intermediate tensor, elements
+_GROUP_ELEMENTS = 300_000  # largest intermediate tensor, elements
 _LOG_BEYOND = -24.0  # log of the probability that more purchases happen than the support counts
 _NEGLIGIBLE = 1e-9  # terms lighter than this, beside the customer's heaviest, change no quantile
 _CERTAIN = 6.0  # standard deviations beyond which a Gamma variable is taken as surely above or below

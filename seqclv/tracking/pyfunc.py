@@ -34,7 +34,7 @@ from seqclv.data.events import Events
 from seqclv.data.store import events_from_frame
 from seqclv.data.windows import history, instant, to_timestamp
 from seqclv.errors import InputError, offenders
-from seqclv.forecast.chunks import CHUNK_CUSTOMERS
+from seqclv.forecast.chunks import chunked
 from seqclv.forecast.forecaster import FORECAST_SCHEMA, checked_horizons, forecast_table, predict
 from seqclv.version import __version__
 
@@ -83,13 +83,9 @@ class ForecastModel:
 
     def _forecast(self, events: Events, cutoff: int, horizons: Sequence[float]) -> pd.DataFrame:
         past = history(events, cutoff, self.bundle.merge)
-        parts = [
-            past.select(np.arange(start, min(start + CHUNK_CUSTOMERS, past.customers), dtype=np.int64))
-            for start in range(0, past.customers, CHUNK_CUSTOMERS)
-        ]
         tables = [
             forecast_table(predict(self.bundle, part, cutoff), list(part.customer_id), cutoff, horizons).to_pandas()
-            for part in parts
+            for part in chunked([past])
         ]
         return pd.concat(tables, ignore_index=True) if tables else _no_forecasts()
 

@@ -1,7 +1,9 @@
 """Registered models: put bundles into MLflow's registry, point aliases at them, get them back."""
 
+import atexit
 import json
 import re
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 from seqclv.bundle import load_bundle
 from seqclv.errors import InputError, offenders
 from seqclv.files import whole_directory
-from seqclv.tracking.store import Store, open_store, plain
+from seqclv.tracking.store import Store, open_store, plain, quietly
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -28,7 +30,7 @@ _RUN_URI = re.compile(r"runs:/(?P<run>[^/]+)/(?P<path>.+)")
 
 @dataclass(frozen=True)
 class Registered:
-    """A registered version and where its bundle lies on this machine."""
+    """A registered version and a copy of its bundle on this machine."""
 
     version: str
     bundle: Path
@@ -115,7 +117,8 @@ def _create_version(bundle: Path, name: str, store: Store, run_id: str | None, t
         with tempfile.TemporaryDirectory() as work:
             directory = Path(work) / "model"
             write_model(bundle, directory, Model(run_id=run_id, model_id=logged.model_id))
-            client.log_model_artifacts(logged.model_id, str(directory))
+            with quietly():
+                client.log_model_artifacts(logged.model_id, str(directory))
     except BaseException:
         client.finalize_logged_model(logged.model_id, "FAILED")
         raise
@@ -168,8 +171,7 @@ def download(model_uri: str, *, store: Store | None = None, destination: Path | 
     Args:
         model_uri: as MLflow writes it.
         store: an open store; without it the default one is opened for reading.
-        destination: directory that receives the bundle. Without it artifacts on this machine are used where they
-            lie, others are fetched into a temporary directory that stays.
+        destination: directory that receives the bundle; without it a temporary one that goes when Python ends.
 
     Raises:
         InputError: there is no such model, version, alias or run, or it holds no bundle.
@@ -180,8 +182,7 @@ def download(model_uri: str, *, store: Store | None = None, destination: Path | 
     if destination is None:
         return bundle
     with whole_directory(destination) as staging:
-        for file in bundle.iterdir():
-            (staging / file.name).write_bytes(file.read_bytes())
+        shutil.copytree(bundle, staging, dirs_exist_ok=True)
     return destination
 
 
@@ -230,9 +231,11 @@ def _fetch(source: str, model_uri: str, store: Store) -> Path:
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
+    work = tempfile.mkdtemp(prefix="seqclv-model-")
+    atexit.register(shutil.rmtree, work, ignore_errors=True)
     try:
-        with store.as_global():  # where MLflow looks up a logged model's id
-            return Path(download_artifacts(artifact_uri=source, tracking_uri=store.uri))
+        with store.as_global(), quietly():  # the global store is where MLflow looks up a logged model's id
+            return Path(download_artifacts(artifact_uri=source, dst_path=work, tracking_uri=store.uri))
     except (MlflowException, OSError) as error:
         raise InputError(f"The model {model_uri} must exist in MLflow, but: {plain(error)}.") from error
 

@@ -24,7 +24,7 @@ import yaml
 
 from seqclv.bundle import git_commit
 from seqclv.config import Config
-from seqclv.tracking.store import Store, plain, without_credentials
+from seqclv.tracking.store import Store, plain, quietly, without_credentials
 from seqclv.version import __version__
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ class Run:
 
     def log_directory(self, directory: Path, name: str) -> None:
         """All files of a directory under `name`, such as the bundle."""
-        self.store.client.log_artifacts(self.run_id, str(directory), name)
+        with quietly():
+            self.store.client.log_artifacts(self.run_id, str(directory), name)
 
     def _log_metrics(self, values: Mapping[str, float | None], *, step: int) -> None:
         from mlflow.entities import Metric
@@ -153,13 +154,14 @@ def tracked_run(
         raise
     except Exception as error:
         reason = plain(error)
-        _quietly(lambda: run.log_tags({"error": reason}))
+        _unless_away(lambda: run.log_tags({"error": reason}))
         raise
     finally:
-        _quietly(lambda: store.client.set_terminated(run.run_id, status))
+        with quietly():
+            _unless_away(lambda: store.client.set_terminated(run.run_id, status))
 
 
-def _quietly(write: Callable[[], None]) -> None:
+def _unless_away(write: Callable[[], None]) -> None:
     """A tracking server that is away must not hide why a run ended."""
     from mlflow.exceptions import MlflowException
 

@@ -10,8 +10,8 @@ as they found it: a caller's own MLflow session goes on undisturbed.
 import logging
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 DEFAULT_URI = "sqlite:///mlflow.db"
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _REMOTE = ("http", "https", "databricks", "databricks-uc", "uc")
+_QUIET = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 _FIRST_CALL = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 
 
@@ -90,7 +91,7 @@ def open_store(uri: str | None = None, *, create: bool = False) -> Store:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        with _impatient():  # a wrong address should be told at once, not after minutes of retries
+        with _settings(_FIRST_CALL):  # a wrong address should be told at once, not after minutes of retries
             client = MlflowClient(tracking_uri=chosen)
             client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
@@ -147,10 +148,15 @@ def _prepare_mlflow() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def quietly() -> AbstractContextManager[None]:
+    """For a moment MLflow prints neither links (standard output is for results) nor progress bars."""
+    return _settings(_QUIET)
+
+
 @contextmanager
-def _impatient() -> Iterator[None]:
-    """Few retries over HTTP, unless the user asked for more."""
-    added = {name: value for name, value in _FIRST_CALL.items() if name not in os.environ}
+def _settings(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for a moment, where the user has not set them."""
+    added = {name: value for name, value in values.items() if name not in os.environ}
     os.environ.update(added)
     try:
         yield

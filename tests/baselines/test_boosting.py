@@ -106,3 +106,12 @@ def test_tiny_and_degenerate_logs_get_finite_forecasts(make_events, name, horizo
     assert np.isfinite(spend).all()
     assert ((expected >= 0) & (expected <= 1.2 * horizon)).all()
     assert ((churn >= 0) & (churn <= 1)).all()
+
+
+def test_a_large_base_is_learned_from_a_sample_of_its_customers(cdnow_lines, monkeypatch):
+    past = history(cdnow_lines, CUTOFF, "1d")
+    monkeypatch.setattr("seqclv.baselines.boosting._MOST_CUSTOMERS", 300)
+    forecast = fit_boosting(past, CUTOFF, 91.0).forecast(past, CUTOFF)
+    assert len(forecast) == past.customers
+    actual = outcome(cdnow_lines, past.customer_id, CUTOFF, 91.0, "1d")
+    assert forecast.transactions.mean() == pytest.approx(actual.transactions.mean(), rel=0.8)

@@ -16,6 +16,7 @@ from seqclv.errors import InputError
 from seqclv.files import whole_file
 from seqclv.forecast.chunks import history_chunks
 from seqclv.forecast.forecaster import FORECAST_SCHEMA, checked_horizons, forecast_table, predict
+from seqclv.forecast.summary import Summary
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Scored:
     customers: int
     rows: int
     manifest: dict[str, Any]
+    summary: Summary
 
 
 def score(
@@ -49,24 +51,24 @@ def score(
     """
     horizons = checked_horizons(horizons_days)
     torch.set_num_threads(1)  # small matrices: a second thread costs more than it brings
-    customers = 0
+    summary = Summary(horizons)
     with whole_file(Path(out)) as staging:
         with pq.ParquetWriter(staging, FORECAST_SCHEMA, compression="zstd") as writer:
             for chunk in history_chunks(store, cutoff, bundle.merge):
                 table = forecast_table(predict(bundle, chunk, cutoff), chunk.customer_id, cutoff, horizons)
                 writer.write_table(table)
-                customers += chunk.customers
+                summary.add(table)
                 if advance is not None:
                     advance(chunk.customers)
-        if customers == 0:
+        if summary.customers == 0:
             raise InputError(
                 f"A forecast needs purchases before the cutoff, but nobody bought before {to_timestamp(cutoff)} "
                 f"(the log begins on {to_timestamp(store.first)}): take a later cutoff."
             )
-    manifest = _manifest(bundle, store, cutoff, horizons, customers)
+    manifest = _manifest(bundle, store, cutoff, horizons, summary.customers)
     with whole_file(manifest_path(Path(out))) as staging:
         staging.write_text(json.dumps(manifest, indent=2) + "\n")
-    return Scored(Path(out), customers, customers * len(horizons), manifest)
+    return Scored(Path(out), summary.customers, manifest["rows"], manifest, summary)
 
 
 def manifest_path(out: Path) -> Path:
