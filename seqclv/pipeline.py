@@ -257,7 +257,7 @@ def evaluate(
     if start < bundle.training_cutoff:
         raise InputError(
             f"A model is judged on a future it has not seen, but this one was trained on events up to "
-            f"{cutoff_text(bundle.training_cutoff)}, after {cutoff_text(start)}: take a later cutoff or an earlier model."
+            f"{cutoff_text(bundle.training_cutoff)}, after {cutoff_text(start)}: take a later cutoff or another model."
         )
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         announce("reading the log")

@@ -108,7 +108,8 @@ class Model:
             forecast_table(predict(self.bundle, part, instant_), part.customer_id, instant_, days)
             for part in chunked([past])
         ]
-        return pa.concat_tables(tables).to_pandas()
+        frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+        return frame
 
     def forecast_rfm(
         self, table: "pd.DataFrame", horizons: Sequence[float] | None = None, cutoff: object = None

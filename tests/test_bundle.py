@@ -68,7 +68,8 @@ def test_a_missing_file_is_named(saved, name):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"null", b"{}", b'{"format_version": 1}', b'{"format_version": 1, "files": {}}', b"\xff"]
+    "content",
+    [b"", b"{", b"[]", b"null", b"{}", b'{"format_version": 1}', b'{"format_version": 1, "files": {}}', b"\xff"],
 )
 def test_a_damaged_document_is_refused(saved, content):
     (saved / "bundle.json").write_bytes(content)

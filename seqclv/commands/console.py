@@ -4,10 +4,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tqdm import tqdm
 
 
 @dataclass(frozen=True)
@@ -36,4 +38,8 @@ class Console:
         from tqdm import tqdm
 
         with tqdm(total=total, desc="scoring", unit=" customers", file=sys.stderr, disable=self.quiet) as bar:
-            yield lambda number: bar.update(number) and None
+            yield lambda number: _advance(bar, number)
+
+
+def _advance(bar: "tqdm[Any]", number: int) -> None:
+    bar.update(number)

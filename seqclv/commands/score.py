@@ -40,4 +40,10 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     )
     console.show(scored.summary.render())
     console.show(f"\n{scored.rows:,} forecasts of {scored.customers:,} customers are in {args.out}")
-    return {"out": args.out, "customers": scored.customers, "rows": scored.rows, "totals": scored.summary.totals(), "manifest": scored.manifest}
+    return {
+        "out": args.out,
+        "customers": scored.customers,
+        "rows": scored.rows,
+        "totals": scored.summary.totals(),
+        "manifest": scored.manifest,
+    }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import lightning
 import numpy as np
@@ -118,5 +119,6 @@ class HistoryDataModule(lightning.LightningDataModule):
         return DataLoader(batches, batch_sampler=sampler, collate_fn=_unchanged, num_workers=0)
 
 
-def _unchanged(batch: TrainingBatch) -> TrainingBatch:
+def _unchanged(batch: Any) -> Any:
+    """`__getitems__` has made the batch already."""
     return batch

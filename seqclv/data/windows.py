@@ -43,7 +43,7 @@ def instant(value: object, *, what: str = "cutoff") -> int:
         stamp = pd.Timestamp(value)  # type: ignore[arg-type]
     except (ValueError, TypeError) as error:
         raise InputError(f"A {what} is a date or a time such as 2024-07-01, but {value!r} is neither.") from error
-    if stamp is pd.NaT:
+    if pd.isna(stamp):
         raise InputError(f"A {what} is a date or a time such as 2024-07-01, but {value!r} is empty.")
     if stamp.tzinfo is not None:
         stamp = stamp.tz_convert("UTC").tz_localize(None)
@@ -160,8 +160,8 @@ def outcome(events: Events, customer_id: np.ndarray, cutoff: int, horizon_days: 
     owner, size = future.owner, future.customers
     return Outcome(
         np.bincount(owner[purchase], minlength=size).astype(np.float64),
-        np.bincount(owner[purchase], weights=future.amount[purchase], minlength=size),
-        -np.bincount(owner[refund], weights=future.amount[refund], minlength=size) + 0.0,
+        np.bincount(owner[purchase], weights=future.amount[purchase], minlength=size).astype(np.float64),
+        np.abs(np.bincount(owner[refund], weights=future.amount[refund], minlength=size)).astype(np.float64),
     )
 
 

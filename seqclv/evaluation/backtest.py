@@ -23,7 +23,7 @@ from seqclv.bundle import Bundle, save_bundle
 from seqclv.config import Config
 from seqclv.data.events import MICROSECONDS_PER_DAY, Events
 from seqclv.data.store import EventStore, open_log
-from seqclv.data.windows import Outcome, end_of_log, history, to_timestamp
+from seqclv.data.windows import end_of_log, history, to_timestamp
 from seqclv.errors import InputError
 from seqclv.evaluation.compare import (
     OURS,
@@ -35,12 +35,11 @@ from seqclv.evaluation.compare import (
     metrics_document,
     pooled_document,
 )
-from seqclv.evaluation.scores import Scores
+from seqclv.evaluation.pieces import Piece, load_pieces, save_pieces
 from seqclv.files import whole_file
 from seqclv.training.train import train_bundle
 
 Announce = Callable[[str], None]
-Piece = tuple[Scores, Outcome, dict[str, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +132,7 @@ def _run(
 ) -> dict[str, Piece]:
     if (task.work / "scores.npz").is_file():
         say("already done")
-        return _load_pieces(task.work / "scores.npz")
+        return load_pieces(task.work / "scores.npz")
     config = task.config
     window = held_out(events, task.cutoff, plan.horizon_days, config.data.merge)
     model, fitted = train_bundle(
@@ -147,8 +146,8 @@ def _run(
     )
     results = compare(window, model, fit_seconds=fitted.seconds, seed=config.seed, announce=say)
     write_results(window, model, results, task.out, baseline_forecasts=plan.baseline_forecasts)
-    pieces = {name: (result.scores, window.actual, result.seconds) for name, result in results.items()}
-    _save_pieces(pieces, task.work / "scores.npz")
+    pieces = {name: Piece(result.scores, window.actual, result.seconds) for name, result in results.items()}
+    save_pieces(pieces, task.work / "scores.npz")
     return pieces
 
 
@@ -200,24 +199,3 @@ def _workspace(out: Path, inputs: str) -> Path:
         work.mkdir(parents=True)
         mark.write_text(inputs)
     return work
-
-
-def _save_pieces(pieces: dict[str, Piece], path: Path) -> None:
-    arrays: dict[str, Any] = {}
-    for model, (scores, actual, seconds) in pieces.items():
-        columns = {**vars(scores), **{f"actual_{n}": v for n, v in vars(actual).items()}}
-        columns |= {f"seconds_{n}": np.asarray(v) for n, v in seconds.items()}
-        arrays |= {f"{model}/{name}": value for name, value in columns.items() if value is not None}
-    with whole_file(path) as staging, staging.open("wb") as file:
-        np.savez(file, **arrays)
-
-
-def _load_pieces(path: Path) -> dict[str, Piece]:
-    pieces: dict[str, Piece] = {}
-    with np.load(path, allow_pickle=False) as stored:
-        for model in dict.fromkeys(name.split("/")[0] for name in stored.files):
-            get = lambda name, m=model: stored[f"{m}/{name}"] if f"{m}/{name}" in stored.files else None  # noqa: E731
-            scores = Scores(**{name: get(name) for name in Scores.__dataclass_fields__})
-            actual = Outcome(**{name: get(f"actual_{name}") for name in Outcome.__dataclass_fields__})
-            pieces[model] = (scores, actual, {n: float(get(f"seconds_{n}")) for n in ("fit", "predict")})
-    return pieces

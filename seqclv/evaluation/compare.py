@@ -15,6 +15,7 @@ from seqclv.baselines.rfm import rfm_table
 from seqclv.bundle import Bundle
 from seqclv.data.events import Events
 from seqclv.data.windows import Outcome, history, outcome, to_timestamp
+from seqclv.evaluation.pieces import Piece
 from seqclv.evaluation.scores import Scores, join, scores, sections
 from seqclv.forecast.chunks import CHUNK_CUSTOMERS
 from seqclv.forecast.forecaster import forecast_table, predict
@@ -65,7 +66,7 @@ class Result:
 def fit_baselines(window: Window, model: Bundle, *, seed: int) -> dict[str, Contestant]:
     """Fit every baseline on the histories before the window, nothing else."""
     past, cutoff, horizon = window.history, window.cutoff, window.horizon_days
-    contestants = {}
+    contestants: dict[str, Contestant] = {}
     for kind in KINDS:
         started = time.perf_counter()
         fitted = classical_bundle(
@@ -146,15 +147,13 @@ def metrics_document(window: Window, results: Mapping[str, Result]) -> dict[str,
     }
 
 
-def pooled_document(
-    cutoffs: Sequence[int], pieces: Mapping[str, Sequence[tuple[Scores, Outcome, dict[str, float]]]]
-) -> dict[str, Any]:
+def pooled_document(cutoffs: Sequence[int], pieces: Mapping[str, Sequence[Piece]]) -> dict[str, Any]:
     """The pooled metrics.json: every customer x cutoff row counts alike; seconds are sums."""
     models = {}
     for name, rows in pieces.items():
-        actual = join_outcomes([row[1] for row in rows])
-        seconds = {key: round(sum(row[2][key] for row in rows), 3) for key in ("fit", "predict")}
-        models[name] = {**sections(join([row[0] for row in rows]), actual), "seconds": seconds}
+        actual = join_outcomes([row.actual for row in rows])
+        seconds = {key: round(sum(row.seconds[key] for row in rows), 3) for key in ("fit", "predict")}
+        models[name] = {**sections(join([row.scores for row in rows]), actual), "seconds": seconds}
     return {"cutoffs": [cutoff_text(cutoff) for cutoff in cutoffs], "models": models}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import torch
 
@@ -80,7 +81,10 @@ def _process(bundle: Bundle, history: Events, cutoff: int) -> PurchaseProcess:
 
 
 def forecast_table(
-    predictive: Predictive, customer_id: Sequence[str], cutoff: int, horizons_days: Sequence[float]
+    predictive: Predictive,
+    customer_id: Sequence[str] | npt.NDArray[np.object_],
+    cutoff: int,
+    horizons_days: Sequence[float],
 ) -> pa.Table:
     """The forecasts contract: one row per customer and horizon, customers in the given order, horizons rising."""
     horizons = checked_horizons(horizons_days)
@@ -119,7 +123,7 @@ def forecast_rfm(bundle: Bundle, table: RfmTable, horizons_days: Sequence[float]
         raise InputError("An RFM table can be scored by a classical model only, but this is a network: give the log.")
     forecast = bundle.classical.forecast(table)
     order = np.argsort(table.customer_id.astype(object), kind="stable")
-    frame = forecast_table(forecast, table.customer_id, cutoff, horizons_days).to_pandas()
+    frame: pd.DataFrame = forecast_table(forecast, table.customer_id, cutoff, horizons_days).to_pandas()
     width = len(checked_horizons(horizons_days))
     rows = (order[:, None] * width + np.arange(width)).ravel()
     return frame.iloc[rows].reset_index(drop=True)

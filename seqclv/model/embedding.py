@@ -25,9 +25,10 @@ class EventEmbedding(nn.Module):
     def __init__(self, schema: FeatureSchema, hidden_size: int) -> None:
         super().__init__()
         self.numeric = nn.Linear(event_width(schema), hidden_size)
-        self.tables = nn.ModuleList(nn.Embedding(size, hidden_size) for size in table_sizes(schema))
-        for table in self.tables:
+        tables = [nn.Embedding(size, hidden_size) for size in table_sizes(schema)]
+        for table in tables:
             nn.init.normal_(table.weight, std=0.1)
+        self.tables = nn.ModuleList(tables)
 
     def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
         """Sum of the embeddings of all features of an event."""

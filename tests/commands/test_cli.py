@@ -44,7 +44,19 @@ def test_a_log_is_simulated_prepared_and_scored(capsys, model, tmp_path):
     assert status == 0
     assert "customers" in text
     status, text, _ = run(
-        capsys, "score", "--model", model, "--transactions", store, "--cutoff", "2021-10-01", "--horizons", 30, 90, "--out", out
+        capsys,
+        "score",
+        "--model",
+        model,
+        "--transactions",
+        store,
+        "--cutoff",
+        "2021-10-01",
+        "--horizons",
+        30,
+        90,
+        "--out",
+        out,
     )
     assert status == 0
     assert "best customers, 90 days" in text
@@ -84,7 +96,12 @@ def test_other_column_names_separators_and_gzip_are_read(capsys, model, small_ba
 @pytest.mark.parametrize("name", ["00012", "9007199254740993", "1e5", " x ", "Ünïcode 🙂", "a,b", "null"])
 def test_ids_are_text_byte_for_byte(capsys, model, name, tmp_path):
     frame = pd.DataFrame(
-        {"customer_id": [name, "other"], "timestamp": ["2021-05-01", "2021-06-01"], "amount": [5, 6], "category": ["x", "y"]}
+        {
+            "customer_id": [name, "other"],
+            "timestamp": ["2021-05-01", "2021-06-01"],
+            "amount": [5, 6],
+            "category": ["x", "y"],
+        }
     )
     frame.to_csv(tmp_path / "log.csv", index=False)
     out = tmp_path / "f.parquet"
@@ -166,7 +183,9 @@ def test_every_bad_log_is_one_plain_sentence_and_leaves_nothing(capsys, model, s
 )
 def test_a_bad_cutoff_or_horizon_is_refused_and_leaves_nothing(capsys, arguments, model, small_log, tmp_path):
     out = tmp_path / "target" / "f.parquet"
-    status, _, errors = run(capsys, "score", "--model", model, "--transactions", small_log, "--out", out, "--quiet", *arguments)
+    status, _, errors = run(
+        capsys, "score", "--model", model, "--transactions", small_log, "--out", out, "--quiet", *arguments
+    )
     assert_refused(status, errors, "score")
     assert not out.parent.exists() or not list(out.parent.iterdir())
 
@@ -183,7 +202,16 @@ def test_a_model_that_is_none_is_refused(capsys, small_log, tmp_path):
 
 def test_a_damaged_model_is_refused(capsys, model, small_log, tmp_path):
     (model / "weights.safetensors").write_bytes(b"damaged")
-    arguments = ["--model", model, "--transactions", small_log, "--cutoff", "2021-07-01", "--out", tmp_path / "f.parquet"]
+    arguments = [
+        "--model",
+        model,
+        "--transactions",
+        small_log,
+        "--cutoff",
+        "2021-07-01",
+        "--out",
+        tmp_path / "f.parquet",
+    ]
     status, _, errors = run(capsys, "score", *arguments)
     assert_refused(status, errors, "score")
 
@@ -196,7 +224,18 @@ def test_evaluating_before_the_training_cutoff_is_refused(capsys, model, small_l
 
 
 def test_an_evaluation_leaves_metrics_forecasts_and_plots(capsys, model, small_log, tmp_path):
-    arguments = ["--model", model, "--transactions", small_log, "--cutoff", "2021-09-01", "--horizon", 60, "--json", "--quiet"]
+    arguments = [
+        "--model",
+        model,
+        "--transactions",
+        small_log,
+        "--cutoff",
+        "2021-09-01",
+        "--horizon",
+        60,
+        "--json",
+        "--quiet",
+    ]
     status, out, errors = run(capsys, "evaluate", *arguments, "--out", tmp_path / "out")
     assert status == 0, errors
     assert json.loads(out)["models"]["seqclv"]["churn"]["log_loss"] > 0

@@ -112,7 +112,8 @@ def announce(text):
     if text == "cutoff 2021-07-01":
         os.kill(os.getpid(), signal.SIGKILL)
 
-backtest(config_from(json.loads(sys.argv[1])), ["2021-03-01", "2021-07-01"], 90, sys.argv[2], quiet=True, announce=announce)
+config = config_from(json.loads(sys.argv[1]))
+backtest(config, ["2021-03-01", "2021-07-01"], 90, sys.argv[2], quiet=True, announce=announce)
 """
 
 
