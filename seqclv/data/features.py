@@ -110,7 +110,7 @@ def _age(book: Ledger, query: Query) -> tuple[IntArray, FloatArray, FloatArray]:
 
 
 def query_features(book: Ledger, query: Query, schema: FeatureSchema) -> FloatArray:
-    """[N, D] raw features at the cutoff, from what lies strictly before it; `query_names` tells the columns."""
+    """[N, D] raw features at the cutoff, from what lies strictly before it."""
     columns = [*_timing(book, query, schema), *_amounts(book, query, schema), *_trailing(book, query, schema)]
     columns += _other_events(book, query, schema)
     if schema.yearly:

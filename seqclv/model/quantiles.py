@@ -21,7 +21,7 @@ _GROUP_ELEMENTS = 300_000  # largest intermediate tensor, elements
 _LOG_BEYOND = -24.0  # log of the probability that more purchases happen than the support counts
 _NEGLIGIBLE = 1e-9  # terms lighter than this, beside the customer's heaviest, change no quantile
 _CERTAIN = 6.0  # standard deviations beyond which a Gamma variable is taken as surely above or below
-_CLOSE = 0.05  # a step this small, in standard deviations of the narrowest term, leaves an error below 1e-6
+_CLOSE = 0.03  # a step this small, in standard deviations of the narrowest term, leaves an error below 1e-6
 _STEPS = 100  # bisection alone would do; Halley's steps need two or three
 _TINY = 1e-300
 

@@ -33,7 +33,7 @@ def train_bundle(
     facts = _facts(history) | {"epochs": [len(curve) for curve in result.curves], "seed": config.seed}
     bundle = Bundle(
         kind="network",
-        config=config,
+        config=portable(config),
         training_cutoff=cutoff,
         horizon_days=horizon_days,
         fingerprint=fingerprint,
@@ -51,7 +51,7 @@ def classical_bundle(
     """Fit a classical model, as deployable as the network."""
     return Bundle(
         kind=kind,
-        config=config,
+        config=portable(config),
         training_cutoff=cutoff,
         horizon_days=horizon_days,
         fingerprint=fingerprint,
@@ -59,6 +59,11 @@ def classical_bundle(
         classical=fit_classical(kind, rfm_table(history, cutoff)),
         git_commit=git_commit(),
     )
+
+
+def portable(config: Config) -> Config:
+    """The configuration as a bundle carries it: without where the log and the tracking server lie."""
+    return replace(config, data=replace(config.data, transactions=()), tracking=replace(config.tracking, uri=None))
 
 
 def _facts(history: Events) -> dict[str, object]:
