@@ -11,11 +11,13 @@ from seqclv.version import __version__
 
 _EXPORTS = {
     "Config": "seqclv.config",
+    "DataConfig": "seqclv.config",
     "InputError": "seqclv.errors",
     "SimulationConfig": "seqclv.data.simulate",
     "backtest": "seqclv.pipeline",
     "dataset": "seqclv.data.datasets",
     "evaluate": "seqclv.pipeline",
+    "fit_classical": "seqclv.scoring",
     "load": "seqclv.scoring",
     "prepare": "seqclv.pipeline",
     "read_config": "seqclv.configfile",

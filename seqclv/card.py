@@ -1,9 +1,10 @@
 """The model card: what a manager reads about a model."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from seqclv.comparison import markdown_table
 
 if TYPE_CHECKING:
     from seqclv.bundle import Bundle
@@ -13,24 +14,6 @@ KIND_NAMES = {
     "pareto_nbd": "Pareto/NBD with Gamma-Gamma amounts (a classical model)",
     "bg_nbd": "BG/NBD with Gamma-Gamma amounts (a classical model)",
 }
-MODEL_NAMES = {
-    "seqclv": "seqclv",
-    "pareto_nbd": "Pareto/NBD + Gamma-Gamma",
-    "bg_nbd": "BG/NBD + Gamma-Gamma",
-    "boosting": "boosting on cutoff features",
-    "formula": "value x frequency x lifespan",
-}
-# Heading, section, metric and format of the comparison's columns.
-COLUMNS = (
-    ("churn log-loss", "churn", "log_loss", ".4f"),
-    ("churn AUC", "churn", "auc", ".3f"),
-    ("count CRPS", "transactions", "crps", ".4f"),
-    ("count RMSE", "transactions", "rmse", ".3f"),
-    ("count bias", "transactions", "bias", "+.1%"),
-    ("spend RMSE", "spend", "rmse", ".2f"),
-    ("spend bias", "spend", "bias", "+.1%"),
-    ("spend Gini", "spend", "gini", ".3f"),
-)
 
 
 def model_card(bundle: "Bundle") -> str:
@@ -49,7 +32,7 @@ def model_card(bundle: "Bundle") -> str:
         "",
         "## How good it was on a held-out future",
         "",
-        *(comparison(bundle.metrics) if bundle.metrics else ["It has not been compared on a held-out future yet."]),
+        markdown_table(bundle.metrics) if bundle.metrics else "It has not been compared on a held-out future yet.",
         "",
         "## Limits",
         "",
@@ -60,26 +43,3 @@ def model_card(bundle: "Bundle") -> str:
         "",
     ]
     return "\n".join(lines)
-
-
-def comparison(metrics: Mapping[str, Any]) -> list[str]:
-    """The comparison of a metrics.json document as a Markdown table; '-' where a method gives no such figure."""
-    if "cutoff" in metrics:
-        window = f"{metrics['customers']:,} customers in the {metrics['horizon_days']:g} days from {metrics['cutoff']}"
-    else:
-        window = f"All customers of the windows from {', '.join(metrics['cutoffs'])}"
-    table = [
-        f"{window}; lower is better except for AUC and Gini, bias is best at zero.",
-        "",
-        "| model | " + " | ".join(column[0] for column in COLUMNS) + " |",
-        "|---|" + "---:|" * len(COLUMNS),
-    ]
-    for name, sections in metrics["models"].items():
-        cells = [_cell(sections, section, metric, form) for _, section, metric, form in COLUMNS]
-        table.append(f"| {MODEL_NAMES.get(name, name)} | " + " | ".join(cells) + " |")
-    return table
-
-
-def _cell(sections: Mapping[str, Any], section: str, metric: str, form: str) -> str:
-    value = (sections.get(section) or {}).get(metric)
-    return "-" if value is None else format(value, form)

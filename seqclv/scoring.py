@@ -1,4 +1,4 @@
-"""Open a model from wherever it lies and score a log with it: what the command line and the Python API share."""
+"""Open or fit a model and score a log with it: what the command line and the Python API share."""
 
 import tempfile
 import warnings
@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from seqclv.baselines.rfm import RfmTable
-from seqclv.bundle import Bundle, load_bundle
-from seqclv.config import DataConfig
+from seqclv.baselines import classical
+from seqclv.baselines.rfm import RfmTable, rfm_table
+from seqclv.bundle import Bundle, git_commit, load_bundle, save_bundle
+from seqclv.config import Config, DataConfig
+from seqclv.data.events import MICROSECONDS_PER_DAY
 from seqclv.data.store import events_from_frame, open_log
-from seqclv.data.windows import history, instant, to_timestamp
+from seqclv.data.windows import end_of_log, history, instant, to_timestamp
 from seqclv.errors import InputError
 from seqclv.forecast.chunks import chunked
 from seqclv.forecast.engines.local import Scored, score
@@ -73,9 +75,13 @@ def _too_early(bundle: Bundle, cutoff: int) -> str:
 
 @dataclass(frozen=True)
 class Model:
-    """A model ready to forecast; `load` makes one."""
+    """A model ready to forecast; `load` and `fit_classical` make one."""
 
     bundle: Bundle
+
+    def save(self, directory: str | Path) -> None:
+        """Write the model as a bundle directory, which `load` and every `--model` read; an older one is replaced."""
+        save_bundle(self.bundle, Path(directory))
 
     def forecast(
         self, log: Any, cutoff: object, horizons: Sequence[float] | None = None, **columns: Any
@@ -128,6 +134,72 @@ def _events(log: Any, data: DataConfig) -> Any:
             events = open_log(replace(data, transactions=tuple(str(p) for p in log)), Path(workspace)).read()
             return events.select(np.arange(events.customers, dtype=np.int64))  # in memory, before the files go
     return events_from_frame(log, data)
+
+
+def fit_classical(
+    kind: classical.Kind,
+    data: Any,
+    cutoff: object = None,
+    *,
+    horizons: Sequence[float] = Config().horizons_days,
+    **columns: Any,
+) -> Model:
+    """Fit Pareto/NBD or BG/NBD with Gamma-Gamma amounts by maximum likelihood, to a log or to an RFM table.
+
+    Args:
+        kind: 'pareto_nbd' or 'bg_nbd'.
+        data: a log as `Model.forecast` takes it, of which days with a net amount > 0 count; or a pandas DataFrame
+            with the columns frequency, recency, T and, where known, monetary_value, times in days (`rfm_summary`).
+        cutoff: end of the history, excluded. Of a log by default the day after its last line. Of an RFM table it
+            must be given: the day after the last one that T counts (after `observation_period_end`).
+        horizons: days; what the model forecasts where no horizons are asked for.
+        **columns: names of the log's columns where they differ, such as customer_id="CustomerID".
+
+    Raises:
+        InputError: the kind, the log, the table, the cutoff or a horizon is refused.
+    """
+    if kind not in classical.KINDS:
+        raise InputError(f"A classical model is {' or '.join(classical.KINDS)}, but {kind!r} was asked for.")
+    days = tuple(checked_horizons(horizons))
+    config = Config(data=DataConfig(**columns), horizons_days=days)
+    table, end = _summarized(data, config.data, cutoff)
+    model = classical.fit_classical(kind, table)
+    return Model(
+        Bundle(
+            kind=kind,
+            config=config,
+            training_cutoff=end,
+            horizon_days=days[-1],
+            fingerprint=table.fingerprint,
+            training=_facts(table, end),
+            classical=model,
+            git_commit=git_commit(),
+        )
+    )
+
+
+def _summarized(data: Any, columns: DataConfig, cutoff: object) -> tuple[RfmTable, int]:
+    """The RFM table of what is given, and its cutoff in microseconds."""
+    names = list(getattr(data, "columns", []))
+    if "frequency" in names and columns.timestamp not in names:
+        if cutoff is None:
+            raise InputError(
+                "An RFM table does not say when it ends, and no cutoff is given: give the day after its last one."
+            )
+        return RfmTable.from_frame(data), instant(cutoff)
+    events = _events(data, columns)
+    end = end_of_log(int(events.timestamp.max(initial=0))) if cutoff is None else instant(cutoff)
+    return rfm_table(history(events, end, columns.merge), end), end
+
+
+def _facts(table: RfmTable, cutoff: int) -> dict[str, object]:
+    oldest = int(table.T.max()) * MICROSECONDS_PER_DAY
+    return {
+        "customers": len(table),
+        "purchases": int(table.frequency.sum()) + len(table),
+        "one_time_buyers": int((table.frequency == 0).sum()),
+        "first_purchase": str(to_timestamp(cutoff - 1 - oldest).date()),
+    }
 
 
 def load(model: str | Path, *, tracking_uri: str | None = None) -> Model:

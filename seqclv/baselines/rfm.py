@@ -3,6 +3,7 @@
 Shape: every column of a table is [C], one entry per customer.
 """
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -45,6 +46,15 @@ class RfmTable:
 
     def __len__(self) -> int:
         return len(self.customer_id)
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over the content, the same for any order of rows; it names the data without telling a customer."""
+        order = np.argsort(self.customer_id, kind="stable")
+        digest = hashlib.sha256("\n".join(self.customer_id[order]).encode())
+        for column in (self.frequency, self.recency, self.T, self.monetary_value):
+            digest.update(column[order].tobytes())
+        return digest.hexdigest()
 
     def select(self, rows: IntArray | BoolArray) -> Self:
         """Keep the given customers: an index or a mask."""

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Run the backtest and show the comparison."""
-    from seqclv.card import comparison
+    from seqclv.comparison import text_table
     from seqclv.data.windows import instant
     from seqclv.evaluation.backtest import BacktestPlan, backtest
 
@@ -35,6 +35,6 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
         baseline_forecasts=args.baseline_forecasts,
     )
     pooled = backtest(config_of(args), plan, Path(args.out), quiet=args.quiet, announce=console.say)
-    console.show("\n".join(comparison(pooled)))
+    console.show(text_table(pooled))
     console.show(f"\nBundles, forecasts and metrics are in {args.out}")
     return {"out": args.out, **pooled}

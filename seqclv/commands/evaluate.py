@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Compare and show."""
-    from seqclv.card import comparison
+    from seqclv.comparison import text_table
     from seqclv.data.windows import instant
     from seqclv.pipeline import evaluate
     from seqclv.scoring import open_model
@@ -39,6 +39,6 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
         baseline_forecasts=args.baseline_forecasts,
         announce=console.say,
     )
-    console.show("\n".join(comparison(document)))
+    console.show(text_table(document))
     console.show(f"\nMetrics, forecasts and plots are in {args.out}")
     return {"out": args.out, **document}

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Train and show the comparison and the verdict."""
     from dataclasses import replace
 
-    from seqclv.card import comparison
+    from seqclv.comparison import text_table
     from seqclv.pipeline import train
 
     config = config_of(args)
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     if args.horizon is not None:
         config = replace(config, horizon_days=args.horizon)
     trained = train(config, out=None if args.out is None else Path(args.out), quiet=args.quiet, announce=console.say)
-    console.show("\n".join(comparison(trained.metrics)))
+    console.show(text_table(trained.metrics))
     console.show("")
     for line in trained.verdict:
         console.show(line)

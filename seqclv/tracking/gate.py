@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from seqclv.card import MODEL_NAMES
+from seqclv.comparison import MODEL_NAMES
 
 DEPLOYABLE = ("pareto_nbd", "bg_nbd")  # baselines that can be saved as bundles
 PRESENT_CHAMPION = "the present champion"

@@ -1,0 +1,65 @@
+"""The comparison of a metrics.json document as a table: Markdown for documents, aligned text for the terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+MODEL_NAMES = {
+    "seqclv": "seqclv",
+    "pareto_nbd": "Pareto/NBD + Gamma-Gamma",
+    "bg_nbd": "BG/NBD + Gamma-Gamma",
+    "boosting": "boosting on cutoff features",
+    "formula": "value x frequency x lifespan",
+}
+# Group, heading, section, metric and format of the columns.
+COLUMNS = (
+    ("churn", "log-loss", "churn", "log_loss", ".4f"),
+    ("churn", "AUC", "churn", "auc", ".3f"),
+    ("purchases", "CRPS", "transactions", "crps", ".4f"),
+    ("purchases", "RMSE", "transactions", "rmse", ".3f"),
+    ("purchases", "bias", "transactions", "bias", "+.1%"),
+    ("spend", "RMSE", "spend", "rmse", ".2f"),
+    ("spend", "bias", "spend", "bias", "+.1%"),
+    ("spend", "Gini", "spend", "gini", ".3f"),
+)
+LEGEND = "Lower is better for log-loss, CRPS and RMSE, higher for AUC and Gini; bias is best at 0 %."
+
+
+def markdown_table(metrics: Mapping[str, Any]) -> str:
+    """The comparison as Markdown; '-' where a method gives no such figure."""
+    head = " | ".join(f"{group} {heading}" for group, heading, *_ in COLUMNS)
+    rows = [f"| model | {head} |", "|---|" + "---:|" * len(COLUMNS)]
+    rows += [f"| {name} | " + " | ".join(cells) + " |" for name, cells in _rows(metrics)]
+    return "\n".join([f"{window_text(metrics)}. {LEGEND}", "", *rows])
+
+
+def text_table(metrics: Mapping[str, Any]) -> str:
+    """The comparison for a terminal of 100 columns."""
+    width = 9
+    label = max(len(name) for name, _ in _rows(metrics)) + 2
+    groups: dict[str, int] = {}
+    for group, *_ in COLUMNS:
+        groups[group] = groups.get(group, 0) + 1
+    upper = "".join(f" {group} ".center(width * count - 2, "-").rjust(width * count) for group, count in groups.items())
+    lower = "".join(f"{heading:>{width}}" for _, heading, *_ in COLUMNS)
+    lines = [f"{window_text(metrics)}:", "", " " * label + upper, " " * label + lower]
+    lines += [f"{name:<{label}}" + "".join(f"{cell:>{width}}" for cell in cells) for name, cells in _rows(metrics)]
+    return "\n".join([*lines, "", LEGEND])
+
+
+def window_text(metrics: Mapping[str, Any]) -> str:
+    """Which future was held out."""
+    if "cutoff" in metrics:
+        return f"{metrics['customers']:,} customers in the {metrics['horizon_days']:g} days from {metrics['cutoff']}"
+    return f"All customers of the held-out windows from {', '.join(metrics['cutoffs'])}"
+
+
+def _rows(metrics: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    return [
+        (MODEL_NAMES.get(name, name), [_cell(sections, *column[2:]) for column in COLUMNS])
+        for name, sections in metrics["models"].items()
+    ]
+
+
+def _cell(sections: Mapping[str, Any], section: str, metric: str, form: str) -> str:
+    value = (sections.get(section) or {}).get(metric)
+    return "-" if value is None else format(value, form)
