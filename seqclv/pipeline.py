@@ -1,10 +1,10 @@
-"""The whole way in one call: read, train, compare, record, register; and its parts.
+"""The whole way in one call: read, train, compare, record, decide, register; and the comparison alone.
 
-This is the only module that composes data, training, evaluation and tracking; the command line adds options to it.
+This is the only module that composes data, training, evaluation and tracking.
 """
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from seqclv.bundle import Bundle, load_bundle, save_bundle
 from seqclv.config import Config, DataConfig
 from seqclv.data.events import MICROSECONDS_PER_DAY, Events
-from seqclv.data.store import EventStore, build_store, open_log
+from seqclv.data.store import EventStore, open_log
 from seqclv.data.windows import end_of_log, instant, to_timestamp
 from seqclv.errors import InputError
 from seqclv.evaluation import backtest as backtesting
@@ -30,13 +30,12 @@ from seqclv.evaluation.compare import (
 )
 from seqclv.evaluation.figures import evaluation_figures
 from seqclv.evaluation.scores import sections
-from seqclv.scoring import open_model, score_log
+from seqclv.scoring import open_model
 from seqclv.training.train import retrained, train_bundle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from seqclv.forecast.engines.local import Scored
     from seqclv.tracking.promote import Promotion
     from seqclv.tracking.runs import Run
     from seqclv.tracking.store import Store
@@ -46,11 +45,6 @@ Announce = Callable[[str], None]
 
 def _silent(text: str) -> None:
     """Say nothing."""
-
-
-def prepare(data: DataConfig, out: str | Path, *, until: object = None) -> EventStore:
-    """Validate a log and build a store from it; see `seqclv.data.store.build_store`."""
-    return build_store(data, Path(out), until=None if until is None else instant(until, what="bound for until"))
 
 
 @dataclass(frozen=True)
@@ -287,51 +281,3 @@ def write_evaluation(
     (out / "plots").mkdir(exist_ok=True)
     for name, figure in figures.items():
         figure.savefig(out / "plots" / f"{name}.png", dpi=150)
-
-
-def backtest(
-    config: Config,
-    cutoffs: Sequence[object],
-    horizon_days: float,
-    out: str | Path,
-    *,
-    seeds: Sequence[int] = (),
-    baseline_forecasts: bool = False,
-    quiet: bool = False,
-    announce: Announce = _silent,
-) -> dict[str, Any]:
-    """Train before each cutoff, score, compare with all baselines; see `seqclv.evaluation.backtest`."""
-    plan = backtesting.BacktestPlan(
-        cutoffs=tuple(dict.fromkeys(instant(cutoff) for cutoff in cutoffs)),
-        horizon_days=horizon_days,
-        seeds=tuple(dict.fromkeys(seeds)),
-        baseline_forecasts=baseline_forecasts,
-    )
-    return backtesting.backtest(config, plan, Path(out), quiet=quiet, announce=announce)
-
-
-def score(
-    model: Bundle | str | Path,
-    data: DataConfig,
-    cutoff: object,
-    horizons_days: Sequence[float],
-    out: str | Path,
-    *,
-    announce: Announce = _silent,
-) -> "Scored":
-    """Forecast every customer of a log with a purchase before the cutoff; see `seqclv.forecast.engines.local`."""
-    bundle = model if isinstance(model, Bundle) else open_model(model)
-    return score_log(bundle, data, instant(cutoff), horizons_days, Path(out), announce=announce)
-
-
-def register(model: str | Path, name: str, *, alias: str | None = None, tracking_uri: str | None = None) -> str:
-    """Register a bundle directory or the bundle of a run as the next version of a model, and return the version."""
-    from seqclv.tracking import registry
-    from seqclv.tracking.store import open_store
-
-    if registry.is_model_uri(str(model)):
-        directory = registry.download(str(model), store=open_store(tracking_uri))
-    else:
-        directory = Path(model)
-        load_bundle(directory)  # refuse what is no bundle before a tracking database is made for it
-    return registry.register(directory, name, store=open_store(tracking_uri, create=True), alias=alias)

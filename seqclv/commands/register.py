@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Register and say under which version."""
-    from seqclv.pipeline import register
+    from seqclv.api import register
 
     version = register(args.model, args.name, alias=args.alias, tracking_uri=args.tracking_uri)
     alias = f", alias {args.alias}" if args.alias else ""

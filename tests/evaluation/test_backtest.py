@@ -11,9 +11,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from seqclv.api import backtest
 from seqclv.bundle import load_bundle
 from seqclv.errors import InputError
-from seqclv.pipeline import backtest
 
 CUTOFFS = ["2021-03-01", "2021-07-01"]
 MODELS = ["seqclv", "pareto_nbd", "bg_nbd", "boosting", "formula"]
@@ -106,7 +106,7 @@ def test_a_finished_backtest_is_replaced(small_config, finished, tmp_path):
 KILLED = """
 import json, os, signal, sys
 from seqclv.configfile import config_from
-from seqclv.pipeline import backtest
+from seqclv.api import backtest
 
 def announce(text):
     if text == "cutoff 2021-07-01":

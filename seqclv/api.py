@@ -1,0 +1,74 @@
+"""The parts of the way, one call each: what the command line does with options is done here with arguments."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqclv.bundle import Bundle, load_bundle
+from seqclv.config import Config, DataConfig
+from seqclv.data.store import EventStore, build_store
+from seqclv.data.windows import instant
+from seqclv.evaluation import backtest as backtesting
+from seqclv.scoring import open_model, score_log
+
+if TYPE_CHECKING:
+    from seqclv.forecast.engines.local import Scored
+
+Announce = Callable[[str], None]
+
+
+def _silent(text: str) -> None:
+    """Say nothing."""
+
+
+def prepare(data: DataConfig, out: str | Path, *, until: object = None) -> EventStore:
+    """Validate a log and build a store from it; see `seqclv.data.store.build_store`."""
+    return build_store(data, Path(out), until=None if until is None else instant(until, what="bound for until"))
+
+
+def backtest(
+    config: Config,
+    cutoffs: Sequence[object],
+    horizon_days: float,
+    out: str | Path,
+    *,
+    seeds: Sequence[int] = (),
+    baseline_forecasts: bool = False,
+    quiet: bool = False,
+    announce: Announce = _silent,
+) -> dict[str, Any]:
+    """Train before each cutoff, score, compare with all baselines; see `seqclv.evaluation.backtest`."""
+    plan = backtesting.BacktestPlan(
+        cutoffs=tuple(dict.fromkeys(instant(cutoff) for cutoff in cutoffs)),
+        horizon_days=horizon_days,
+        seeds=tuple(dict.fromkeys(seeds)),
+        baseline_forecasts=baseline_forecasts,
+    )
+    return backtesting.backtest(config, plan, Path(out), quiet=quiet, announce=announce)
+
+
+def score(
+    model: Bundle | str | Path,
+    data: DataConfig,
+    cutoff: object,
+    horizons_days: Sequence[float],
+    out: str | Path,
+    *,
+    announce: Announce = _silent,
+) -> "Scored":
+    """Forecast every customer of a log with a purchase before the cutoff; see `seqclv.forecast.engines.local`."""
+    bundle = model if isinstance(model, Bundle) else open_model(model)
+    return score_log(bundle, data, instant(cutoff), horizons_days, Path(out), announce=announce)
+
+
+def register(model: str | Path, name: str, *, alias: str | None = None, tracking_uri: str | None = None) -> str:
+    """Register a bundle directory or the bundle of a run as the next version of a model, and return the version."""
+    from seqclv.tracking import registry
+    from seqclv.tracking.store import open_store
+
+    if registry.is_model_uri(str(model)):
+        directory = registry.download(str(model), store=open_store(tracking_uri))
+    else:
+        directory = Path(model)
+        load_bundle(directory)  # refuse what is no bundle before a tracking database is made for it
+    return registry.register(directory, name, store=open_store(tracking_uri, create=True), alias=alias)
