@@ -6,9 +6,9 @@ Conventions, for README.md and docs/*.md. A marker is a line of its own, right a
                       above ```bash: its `seqclv` commands are run, in the same directory, on small settings.
     <!-- output -->   above ```text: what the python block before it prints, but for spaces at the ends of lines.
 
-A page runs in an empty directory that holds what a reader would bring: `transactions.parquet` and
-`transactions.csv`, the same log (customer_id, timestamp, amount) from 2023-01-01 to 2024-12-31, and `configs/`.
-Small settings: networks of a few steps, `dataset:cdnow` is its tenth, `simulate` makes 200 customers.
+A page runs in a directory that holds what a reader brings: `log.parquet`, as `seqclv simulate --out log.parquet` makes
+it (two years from 2020-01-01), and `configs/`. Small settings: this log has 100 customers, as has any that a page
+simulates; networks train for a few steps; `dataset:cdnow` is its tenth.
 
 Blocks without a marker are not run, but python must compile, `seqclv` commands must parse, and links must lead
 somewhere.
@@ -28,6 +28,7 @@ from seqclv.cli import build_parser, main
 
 ROOT = Path(__file__).parent.parent
 PAGES = [path for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))] if path.is_file()]
+CUSTOMERS = 100
 SMALL = ["training.max_steps=8", "model.hidden_size=4", "model.query_size=8", "ensemble=1"]
 
 page_of = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
@@ -69,7 +70,7 @@ def commands(block):
 def on_small_settings(words):
     words = ["dataset:cdnow_sample" if word == "dataset:cdnow" else word for word in words]
     if words[0] == "simulate":
-        return [*words, "--customers", "200"]  # the last one given holds
+        return [*words, "--customers", str(CUSTOMERS)]  # the last one given holds
     if words[0] not in ("train", "backtest"):
         return words
     if "--set" not in words:
@@ -83,14 +84,9 @@ def on_small_settings(words):
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
     """The directory of a reader with a log of their own."""
-    import pyarrow.csv
-    import pyarrow.parquet
+    from seqclv.data.simulate import SimulationConfig, simulate, write
 
-    from seqclv.data.simulate import SimulationConfig, simulate
-
-    log = simulate(SimulationConfig(customers=200, seed=3, start="2023-01-01", days=731, mean_events=8)).transactions
-    pyarrow.parquet.write_table(log, tmp_path / "transactions.parquet")
-    pyarrow.csv.write_csv(log, tmp_path / "transactions.csv")
+    write(simulate(SimulationConfig(customers=CUSTOMERS)), tmp_path / "log.parquet")
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -116,6 +112,7 @@ def run_bash(page, block):
         assert status == 0, f"{page.name}:{block.line}: seqclv {shlex.join(words)}\n{printed.getvalue()}"
 
 
+@pytest.mark.slow
 @page_of
 def test_a_page_does_what_it_says(page, desk):
     namespace, printed = {"__name__": "__main__"}, ""

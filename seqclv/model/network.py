@@ -38,7 +38,7 @@ class Network(nn.Module):
         nn.init.zeros_(self.head.bias)
         spread = torch.linspace(-1.0, 1.0, k)
         self.start_rate = nn.Parameter(1.5 * spread)
-        self.start_hazard = nn.Parameter(math.log(0.3) + 2.0 * _shuffled(spread, 3))
+        self.start_hazard = nn.Parameter(2.0 * _shuffled(spread, 3))
         self.start_mean = nn.Parameter(0.5 * _shuffled(spread, 5))
         self.start_shape = nn.Parameter(torch.full((k,), math.log(2.0)))
 

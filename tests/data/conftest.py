@@ -9,7 +9,7 @@ from seqclv.data.events import FIRST_FURTHER_TYPE, MICROSECONDS_PER_DAY, PURCHAS
 
 @pytest.fixture(scope="session")
 def events_of():
-    """Events of lines (customer, time, amount[, type]); a time is text or days since 1970, types name further events."""
+    """Events of lines (customer, time, amount[, further type]); a time is text or days since 1970."""
     return _events_of
 
 

@@ -106,7 +106,9 @@ def test_a_later_event_changes_no_answer_where_histories_are_truncated(random_lo
     assert (whole.query_event < 0).any() and (whole.query_event >= 0).any()
     later = events.timestamp >= cutoff
     changed = batch_of(
-        type(events)(**{**vars(events), "amount": np.where(later & (events.amount > 0), events.amount * 9, events.amount)}),
+        type(events)(
+            **{**vars(events), "amount": np.where(later & (events.amount > 0), events.amount * 9, events.amount)}
+        ),
         schema,
         rows,
         cutoffs,

@@ -1,5 +1,7 @@
 """Events keep customers and their rows together through every selection."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -48,7 +50,7 @@ def test_select_nobody_is_an_empty_log(random_log):
 @pytest.mark.parametrize("borders", [(0, 30), (0, 1, 30), (0, 10, 10, 25, 30)])
 def test_parts_join_to_the_whole(random_log, borders):
     events = random_log()
-    parts = [events.select(np.arange(a, b)) for a, b in zip(borders[:-1], borders[1:], strict=True)]
+    parts = [events.select(np.arange(a, b)) for a, b in pairwise(borders)]
     assert_same(concatenate(parts), events)
 
 

@@ -1,6 +1,7 @@
 """Batches: every customer once an epoch, bounded by events, the same for the same seed and epoch."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def test_batches_stay_within_the_bound_and_are_as_full_as_the_order_allows():
     size = [length[batch].sum() for batch in batches]
     assert len(sampler) == len(batches)
     assert max(size) <= 100
-    for this, following in zip(batches[:-1], batches[1:], strict=True):
+    for this, following in pairwise(batches):
         assert length[this].sum() + length[following[0]] > 100
 
 
@@ -58,7 +59,10 @@ def test_a_customer_with_more_events_than_the_bound_is_a_batch_alone():
 
 def test_the_order_of_customers_depends_on_seed_and_epoch():
     length = np.ones(200, dtype=np.int64)
-    order = lambda seed, epoch: list(EventBoundedSampler(length, np.arange(200), batch_events=10, seed=seed, epoch=epoch))
+
+    def order(seed, epoch):
+        return list(EventBoundedSampler(length, np.arange(200), batch_events=10, seed=seed, epoch=epoch))
+
     assert order(0, 0) == order(0, 0)
     assert order(0, 0) != order(0, 1)
     assert order(0, 0) != order(1, 0)
@@ -66,7 +70,10 @@ def test_the_order_of_customers_depends_on_seed_and_epoch():
 
 def test_a_batch_depends_on_seed_and_epoch_alone(random_log):
     data = training_data(random_log)
-    batch = lambda seed, epoch: CustomerBatches(data, cutoffs=3, seed=seed, epoch=epoch).__getitems__([5, 1, 30])
+
+    def batch(seed, epoch):
+        return CustomerBatches(data, cutoffs=3, seed=seed, epoch=epoch).__getitems__([5, 1, 30])
+
     assert same(batch(0, 0), batch(0, 0))
     assert not torch.equal(batch(0, 0).events.query, batch(0, 1).events.query)
     assert not torch.equal(batch(0, 0).events.query, batch(1, 0).events.query)
@@ -91,7 +98,9 @@ def test_customers_are_split_into_training_and_validation_by_id(random_log):
     assert sorted(together) == list(range(data.events.customers))
     assert 20 < len(module.validation_customers) < 80
     part = np.arange(0, data.events.customers, 2)
-    fewer = HistoryDataModule(replace(data, events=data.events.select(part)), TrainingConfig(validation_share=0.25), seed=3)
+    fewer = HistoryDataModule(
+        replace(data, events=data.events.select(part)), TrainingConfig(validation_share=0.25), seed=3
+    )
     assert set(part[fewer.validation_customers]) == set(module.validation_customers) & set(part)
 
 

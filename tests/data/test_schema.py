@@ -93,7 +93,9 @@ def test_a_constant_number_has_a_spread_of_one(events_of, value):
 
 def test_numbers_are_standardized_by_what_is_present_and_finite(events_of):
     lines = [(f"c{i}", 10 + i, 5) for i in range(5)]
-    schema = schema_of(events_of(lines, numeric={"discs": [1, 3, np.nan, np.inf, np.nan], "none": [np.nan] * 5}), 60 * DAY)
+    schema = schema_of(
+        events_of(lines, numeric={"discs": [1, 3, np.nan, np.inf, np.nan], "none": [np.nan] * 5}), 60 * DAY
+    )
     assert [(f.name, f.mean, f.std) for f in schema.numeric] == [("discs", 2.0, 1.0), ("none", 0.0, 1.0)]
 
 

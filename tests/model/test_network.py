@@ -82,7 +82,10 @@ def test_behaviours_start_apart_in_rate_hazard_and_mean(behaviours):
 
 def test_a_query_before_the_encoded_events_is_answered_without_a_state():
     model = network()
-    answer = lambda events, shift: model(batch(events, shift=shift)).log_weight
+
+    def answer(events, shift):
+        return model(batch(events, shift=shift)).log_weight
+
     too_old = (-1, 4, -1, 3)
     same = (answer(too_old, 0.0) == answer(too_old, 1.0)).all(dim=-1)
     assert same.tolist() == [True, False, True, False]

@@ -16,7 +16,10 @@ LEVELS = (0.05, 0.5, 0.95)
 def process(*, customers=5, behaviours=3, seed=0, shapes=(-1.0, 3.0), rates=(-4.0, 1.0), goodbye=False, gone=0.0):
     """Random customers; `gone` shifts the logit of being gone, `shapes` and `rates` bound logarithms."""
     g = torch.Generator().manual_seed(seed)
-    draw = lambda low, high: low + (high - low) * torch.rand(customers, behaviours, generator=g, dtype=torch.float64)
+
+    def draw(low, high):
+        return low + (high - low) * torch.rand(customers, behaviours, generator=g, dtype=torch.float64)
+
     logits = 1.5 * torch.randn(customers, 1 + behaviours, generator=g, dtype=torch.float64)
     logits[:, 0] += gone
     return PurchaseProcess(
@@ -35,7 +38,10 @@ def spend_distribution(p, horizon, y):
     rate, hazard = (t.exp().numpy()[..., None] for t in (p.log_rate, p.log_hazard))
     s = rate + hazard
     alive = stats.poisson.pmf(n, s * horizon) * (rate / s) ** n
-    dropped = lambda m: hazard / s * (rate / s) ** m * special.gammainc(m + 1, s * horizon)
+
+    def dropped(m):
+        return hazard / s * (rate / s) ** m * special.gammainc(m + 1, s * horizon)
+
     rho = 0.0 if p.goodbye is None else p.goodbye.numpy()[..., None]
     count = alive + (1 - rho) * dropped(n) + rho * dropped(n - 1)
     shape, mean = (t.exp().numpy()[..., None] for t in (p.log_shape, p.log_mean))
