@@ -8,6 +8,7 @@ Shape legend, used in every comment of the package:
     F  numeric features of an event    G  categorical features of an event
     D  features of a query             K  behaviours of the mixture (index 0: already gone)
     H  horizons                        S  draws
+    J  harmonics of the season
 
 Times inside a batch are in units of `FeatureSchema.time_scale_days`, amounts in units of
 `FeatureSchema.amount_scale`, so that one set of hyperparameters serves hours and years, pennies and millions.
@@ -18,6 +19,8 @@ from typing import Self
 
 import torch
 from torch import Tensor
+
+DAYS_PER_YEAR = 365.2425  # of the Gregorian calendar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +50,7 @@ class FeatureSchema:
     amount_mean: float  # mean amount, amount units
     purchase_rate: float  # purchases per time unit and customer: the prior mean of the rate
     merge: str  # how lines become transactions, see DataConfig.merge
-    yearly: bool  # the span supports features of the day of the year
+    harmonics: int  # of the yearly season that the span supports; 0 is none
     trailing_windows_days: tuple[float, ...]
     max_history_events: int
     event_types: tuple[str, ...]  # vocabulary of further event types; code of value i is i + 4, see data.events
@@ -61,7 +64,7 @@ class FeatureSchema:
 class FutureWindow:
     """What is known of a window [cutoff, cutoff + horizon): the sufficient statistics of its likelihood.
 
-    Shape: every field is [N, W]. A window that does not count has weight 0.
+    Shape: every field is [N, W] but fourier, [N, W, 2 J]. A window that does not count has weight 0.
     """
 
     horizon: Tensor  # > 0, time units
@@ -69,6 +72,7 @@ class FutureWindow:
     last_offset: Tensor  # of the last purchase from the cutoff, time units; 0 without purchase
     spend: Tensor  # sum of amounts, amount units
     log_spend: Tensor  # sum of log amounts
+    fourier: Tensor  # sums over the purchases of sin and cos of 2 pi j (share of the year gone by), j = 1 ... J
     weight: Tensor  # of the window in the loss
 
     def to(self, device: torch.device) -> Self:
@@ -85,7 +89,7 @@ class EventBatch:
 
     Shape:
         numeric: [E, F] float32; categorical: [E, G] int64; step_sizes: [L] int64, customers with an l-th event
-        query_event: [N] int64; query: [N, D] float32; anchor: [N, 3] float32
+        query_event: [N] int64; query: [N, D] float32; anchor: [N, 3] float32; phase: [N] float32
     """
 
     numeric: Tensor
@@ -93,6 +97,7 @@ class EventBatch:
     step_sizes: Tensor  # stays on the CPU, where PackedSequence wants it
     query_event: Tensor  # the customer's last event before the cutoff, an index into E; -1: too old to be encoded
     query: Tensor  # standardized features at the cutoff
+    phase: Tensor  # share of the year gone by at the cutoff
     anchor: Tensor  # logs of what conjugate posteriors expect: purchase rate, mean amount, dropout hazard
 
     def to(self, device: torch.device) -> Self:

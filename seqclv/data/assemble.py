@@ -5,7 +5,7 @@ import torch
 
 from seqclv.batch import EventBatch, FeatureSchema, FutureWindow
 from seqclv.data.events import Events, FloatArray, IntArray
-from seqclv.data.features import Ledger, Query, Targets, anchors, event_features, query_features
+from seqclv.data.features import Ledger, Query, Targets, anchors, event_features, query_features, year_share
 
 
 def event_batch(events: Events, book: Ledger, query: Query, schema: FeatureSchema) -> EventBatch:
@@ -29,6 +29,7 @@ def event_batch(events: Events, book: Ledger, query: Query, schema: FeatureSchem
         step_sizes=torch.from_numpy(step_sizes),
         query_event=torch.from_numpy(where[query.event_index - 1]),
         query=_tensor(np.clip(standardized, -8, 8)),
+        phase=_tensor(year_share(query.cutoff)),
         anchor=_tensor(anchors(book, query, schema)),
     )
 
@@ -53,6 +54,7 @@ def future_window(known: Targets) -> FutureWindow:
         _tensor(known.last_offset),
         _tensor(known.spend),
         _tensor(known.log_spend),
+        _tensor(known.fourier),
         torch.ones(known.horizon.shape, dtype=torch.float32),
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from seqclv.batch import FeatureSchema
+from seqclv.batch import DAYS_PER_YEAR, FeatureSchema
 from seqclv.data.events import FIRST_FURTHER_TYPE, MICROSECONDS_PER_DAY, PURCHASE, REFUND, Events, FloatArray, IntArray
 from seqclv.data.windows import search
 
@@ -35,14 +35,20 @@ class Ledger:
     event_offset: IntArray
     event_time: IntArray
     further: tuple[FloatArray, ...]  # running counts of the further event types, each [E + 1]
+    fourier: FloatArray  # [P + 1, 2 J] running sums of the season's sines and cosines
 
 
-def ledger(events: Events, further_types: Sequence[str]) -> Ledger:
-    """The ledger of merged histories; `further_types` names the event types whose counts are features."""
+def ledger(events: Events, further_types: Sequence[str], harmonics: int = 0) -> Ledger:
+    """The ledger of merged histories.
+
+    `further_types` names the event types whose counts are features, `harmonics` those of the season's targets.
+    """
     purchase = events.event_type == PURCHASE
     bought = events.rows(purchase)
     log_amount = np.log(bought.amount)
     difference = log_amount - log_amount[bought.offset[bought.owner]] if len(bought) else log_amount
+    angle = 2 * np.pi * year_share(bought.timestamp)[:, None] * np.arange(1, harmonics + 1)
+    waves = np.concatenate([np.sin(angle), np.cos(angle)], axis=-1)
     code = {name: FIRST_FURTHER_TYPE + i for i, name in enumerate(events.further_types)}
     return Ledger(
         offset=bought.offset,
@@ -54,6 +60,7 @@ def ledger(events: Events, further_types: Sequence[str]) -> Ledger:
         event_offset=events.offset,
         event_time=events.timestamp,
         further=tuple(_running(events.event_type == code.get(name, -1)) for name in further_types),
+        fourier=np.concatenate([np.zeros((1, 2 * harmonics)), np.cumsum(waves, axis=0)]),
     )
 
 
@@ -64,6 +71,11 @@ def _running(values: npt.NDArray[np.generic]) -> FloatArray:
 def days(microseconds: IntArray) -> FloatArray:
     """Microseconds as days."""
     return microseconds / MICROSECONDS_PER_DAY
+
+
+def year_share(microseconds: IntArray) -> FloatArray:
+    """The share of the year gone by, in [0, 1): the phase of the season."""
+    return np.asarray(days(microseconds) / DAYS_PER_YEAR % 1.0)
 
 
 @dataclass(frozen=True)
@@ -113,8 +125,8 @@ def query_features(book: Ledger, query: Query, schema: FeatureSchema) -> FloatAr
     """[N, D] raw features at the cutoff, from what lies strictly before it."""
     columns = [*_timing(book, query, schema), *_amounts(book, query, schema), *_trailing(book, query, schema)]
     columns += _other_events(book, query, schema)
-    if schema.yearly:
-        angle = 2 * np.pi * days(query.cutoff) / 365.2425
+    if schema.harmonics:
+        angle = 2 * np.pi * year_share(query.cutoff)
         columns += [np.sin(angle), np.cos(angle)]
     return np.stack(columns, axis=-1)
 
@@ -186,13 +198,14 @@ def _other_events(book: Ledger, query: Query, schema: FeatureSchema) -> list[Flo
 
 @dataclass(frozen=True)
 class Targets:
-    """What happened in windows after queries, in the schema's units. Shape: each [N, W]."""
+    """What happened in windows after queries, in the schema's units. Shape: each [N, W] but fourier."""
 
     horizon: FloatArray
     purchases: FloatArray
     last_offset: FloatArray
     spend: FloatArray
     log_spend: FloatArray
+    fourier: FloatArray  # [N, W, 2 J]
 
 
 def targets(book: Ledger, query: Query, horizon: IntArray, schema: FeatureSchema) -> Targets:
@@ -213,6 +226,7 @@ def targets(book: Ledger, query: Query, horizon: IntArray, schema: FeatureSchema
         shaped(days(last) / schema.time_scale_days),
         shaped(np.where(number > 0, spend, 0.0)),
         shaped(np.where(number > 0, log_amount, 0.0)),
+        (book.fourier[end] - book.fourier[start]).reshape(*horizon.shape, book.fourier.shape[1]),
     )
 
 
@@ -234,8 +248,8 @@ def event_features(events: Events, schema: FeatureSchema) -> tuple[FloatArray, I
         np.sin(week),
         np.cos(week),
     ]
-    if schema.yearly:
-        year = 2 * np.pi * time / 365.2425
+    if schema.harmonics:
+        year = 2 * np.pi * year_share(events.timestamp)
         columns += [np.sin(year), np.cos(year)]
     for feature in schema.numeric:
         value = events.numeric[feature.name]

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from seqclv.batch import CategoricalFeature, FeatureSchema, NumericFeature
+from seqclv.batch import DAYS_PER_YEAR, CategoricalFeature, FeatureSchema, NumericFeature
 from seqclv.data.events import FIRST_FURTHER_TYPE, PURCHASE, Events
 from seqclv.data.features import days, ledger, locate, query_features
 from seqclv.data.sampling import draw_cutoffs
 
-YEARLY_SPAN_DAYS = 730.0  # two years: every day of the year was seen at least twice
+SEASON_SPAN_YEARS = 2.0  # every day of the year was seen at least twice
+MOST_HARMONICS = 4
 TRAILING_WINDOWS = 7  # span / 2 ... span / 128
 MINIMUM_VALUE_COUNT = 10  # customers; a rarer categorical value is out of vocabulary
 _SAMPLE_CUSTOMERS = 20_000  # for the centre and spread of the query features
@@ -35,7 +36,7 @@ def derive_schema(events: Events, cutoff: int, *, merge: str, max_history_events
         amount_mean=float(bought.amount.mean() / np.exp(log_amount.mean())),
         purchase_rate=max(repeats, 0.5) / max(exposure / scale, 1e-9),
         merge=merge,
-        yearly=span >= YEARLY_SPAN_DAYS,
+        harmonics=season_harmonics(span),
         trailing_windows_days=tuple(span / 2**i for i in range(1, TRAILING_WINDOWS + 1)),
         max_history_events=max_history_events,
         event_types=_seen_types(events),
@@ -45,6 +46,12 @@ def derive_schema(events: Events, cutoff: int, *, merge: str, max_history_events
         query_std=(),
     )
     return _with_query_scales(schema, events, cutoff)
+
+
+def season_harmonics(span_days: float) -> int:
+    """Harmonics of the season that a log of this span supports: none below two years, then one a year, up to four."""
+    years = span_days / DAYS_PER_YEAR
+    return min(int(years), MOST_HARMONICS) if years >= SEASON_SPAN_YEARS else 0
 
 
 def _seen_types(events: Events) -> tuple[str, ...]:

@@ -1,63 +1,102 @@
-"""A purchase process as the `Predictive` of scoring and evaluation: days and currency, numpy, float64."""
+"""Purchase processes as the `Predictive` of scoring and evaluation: days and currency, numpy, float64."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from seqclv.model.process import PurchaseProcess
+from seqclv.batch import DAYS_PER_YEAR
+from seqclv.model.process import PurchaseProcess, concatenate
 from seqclv.model.quantiles import by_support, spend_quantiles, transaction_quantiles
+from seqclv.model.season import SeasonalClock
 from seqclv.predictive import FloatArray
 
 
-class ProcessForecast:
-    """The forecasts of N customers, whose processes are in days and currency."""
+@dataclass(frozen=True)
+class Clock:
+    """The operational days that pass in the days after a cutoff, at `phase` of the year."""
 
-    def __init__(self, process: PurchaseProcess) -> None:
-        self.process = process.double()
+    season: SeasonalClock
+    phase: float
+
+    def __call__(self, days: Tensor) -> Tensor:
+        """Days -> operational days, elementwise, float64."""
+        phase = torch.full_like(days, self.phase)
+        with torch.no_grad():
+            return self.season.operational(phase, days / DAYS_PER_YEAR) * DAYS_PER_YEAR
+
+
+@dataclass(frozen=True)
+class ClockedProcess:
+    """One network's processes, in operational days and currency, and its clock."""
+
+    process: PurchaseProcess
+    clock: Clock | None = None  # without one operational time is clock time
+
+    def until(self, horizon_days: float) -> PurchaseProcess:
+        """The process in clock time up to a horizon: its rates hold on average over the window."""
+        if self.clock is None:
+            return self.process
+        passed = self.clock(torch.tensor(horizon_days, dtype=torch.float64))
+        return self.process.faster(float(passed) / horizon_days)
+
+
+class ProcessForecast:
+    """The forecasts of N customers: the average of one or more networks' processes."""
+
+    def __init__(self, parts: Sequence[ClockedProcess]) -> None:
+        self.parts = [ClockedProcess(part.process.double(), part.clock) for part in parts]
 
     def __len__(self) -> int:
-        return len(self.process)
+        return len(self.parts[0].process)
+
+    def until(self, horizon_days: float) -> PurchaseProcess:
+        """The joint mixture, whose closed forms hold for the window [cutoff, cutoff + horizon)."""
+        return concatenate([part.until(horizon_days) for part in self.parts])
 
     def expected_transactions(self, horizons_days: Sequence[float]) -> FloatArray:
         """[N, H] E[number of purchases in the window]."""
-        return _by_horizon(self.process.expected_transactions, horizons_days)
+        return self._by_horizon(PurchaseProcess.expected_transactions, horizons_days)
 
     def expected_spend(self, horizons_days: Sequence[float]) -> FloatArray:
         """[N, H] E[amount of the purchases in the window]."""
-        return _by_horizon(self.process.expected_spend, horizons_days)
+        return self._by_horizon(PurchaseProcess.expected_spend, horizons_days)
 
     def churn_probability(self, horizons_days: Sequence[float]) -> FloatArray:
         """[N, H] P(no purchase in the window)."""
-        return _by_horizon(self.process.churn_probability, horizons_days)
+        return self._by_horizon(PurchaseProcess.churn_probability, horizons_days)
 
     def alive_probability(self) -> FloatArray:
         """[N] P(the customer can still buy at the cutoff)."""
-        return np.asarray(self.process.alive_probability().numpy())
+        return np.asarray(self.until(1.0).alive_probability().numpy())
 
     def transaction_quantiles(self, horizons_days: Sequence[float], levels: Sequence[float]) -> FloatArray:
         """[N, H, Q] the smallest n with P(N <= n) >= level."""
-        return _by_horizon(lambda h: transaction_quantiles(self.process, h, levels), horizons_days)
+        return self._by_horizon(lambda p, h: transaction_quantiles(p, h, levels), horizons_days)
 
     def spend_quantiles(self, horizons_days: Sequence[float], levels: Sequence[float]) -> FloatArray:
         """[N, H, Q] the smallest y with P(spend <= y) >= level."""
-        return _by_horizon(lambda h: spend_quantiles(self.process, h, levels), horizons_days)
+        return self._by_horizon(lambda p, h: spend_quantiles(p, h, levels), horizons_days)
 
     def transaction_pmf(self, horizon_days: float, maximum: int) -> FloatArray:
         """[N, maximum + 1] P(N = n)."""
         pmf = torch.zeros(len(self), maximum + 1, dtype=torch.float64)
-        for rows, support in by_support(self.process, horizon_days):
-            part = self.process.select(rows).transaction_pmf(horizon_days, min(support, maximum))
+        process = self.until(horizon_days)
+        for rows, support in by_support(process, horizon_days):
+            part = process.select(rows).transaction_pmf(horizon_days, min(support, maximum))
             pmf[rows, : part.shape[-1]] = part
         return np.asarray(pmf.numpy())
 
     def sample(self, horizon_days: float, draws: int, seed: int) -> tuple[FloatArray, FloatArray]:
         """Draws of (number of purchases, spend), each [N, S]."""
         generator = torch.Generator().manual_seed(seed)
-        counts, spend = self.process.sample([horizon_days], draws, generator)
+        counts, spend = self.until(horizon_days).sample([horizon_days], draws, generator)
         return np.asarray(counts[..., 0].numpy()), np.asarray(spend[..., 0].numpy())
 
-
-def _by_horizon(answer: Callable[[float], Tensor], horizons_days: Sequence[float]) -> FloatArray:
-    return np.asarray(torch.stack([answer(float(h)) for h in horizons_days], dim=1).numpy())
+    def _by_horizon(
+        self, answer: Callable[[PurchaseProcess, float], Tensor], horizons_days: Sequence[float]
+    ) -> FloatArray:
+        answers = [answer(self.until(float(h)), float(h)) for h in horizons_days]
+        return np.asarray(torch.stack(answers, dim=1).numpy())

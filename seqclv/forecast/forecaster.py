@@ -12,10 +12,9 @@ from seqclv.baselines.rfm import RfmTable, rfm_table
 from seqclv.bundle import Bundle
 from seqclv.data.assemble import event_batch
 from seqclv.data.events import Events
-from seqclv.data.features import ledger, locate
+from seqclv.data.features import ledger, locate, year_share
 from seqclv.errors import InputError
-from seqclv.forecast.distribution import ProcessForecast
-from seqclv.model.process import PurchaseProcess, concatenate
+from seqclv.forecast.distribution import Clock, ClockedProcess, ProcessForecast
 from seqclv.predictive import Predictive
 
 if TYPE_CHECKING:
@@ -64,10 +63,10 @@ def predict(bundle: Bundle, history: Events, cutoff: int) -> Predictive:
     """The predictive distributions of every customer of merged histories, as of the cutoff (microseconds)."""
     if bundle.classical is not None:
         return bundle.classical.forecast(rfm_table(history, cutoff))
-    return ProcessForecast(_process(bundle, history, cutoff))
+    return _network_forecast(bundle, history, cutoff)
 
 
-def _process(bundle: Bundle, history: Events, cutoff: int) -> PurchaseProcess:
+def _network_forecast(bundle: Bundle, history: Events, cutoff: int) -> ProcessForecast:
     schema = bundle.schema
     if schema is None:  # a bundle of kind 'network' always has one: see bundle.load_bundle
         raise TypeError("a network bundle without a schema")
@@ -75,9 +74,16 @@ def _process(bundle: Bundle, history: Events, cutoff: int) -> PurchaseProcess:
     everyone = np.arange(history.customers, dtype=np.int64)
     query = locate(book, everyone, np.full(history.customers, cutoff, dtype=np.int64))
     batch = event_batch(history, book, query, schema)
+    phase = float(year_share(np.asarray([cutoff], dtype=np.int64))[0])
     with torch.inference_mode():
-        process = concatenate([network(batch).double() for network in bundle.networks])
-        return process.rescaled(schema.time_scale_days, schema.amount_scale)
+        parts = [
+            ClockedProcess(
+                network(batch).double().rescaled(schema.time_scale_days, schema.amount_scale),
+                Clock(network.season, phase),
+            )
+            for network in bundle.networks
+        ]
+    return ProcessForecast(parts)
 
 
 def forecast_table(

@@ -11,7 +11,7 @@ BUILT_IN_TYPES = 4  # out of vocabulary, purchase, refund, zero
 
 def event_width(schema: FeatureSchema) -> int:
     """F, the number of numeric event features that `data.features.event_features` makes for this schema."""
-    return CALENDAR_AND_TIMING + 2 * schema.yearly + 2 * len(schema.numeric)
+    return CALENDAR_AND_TIMING + 2 * (schema.harmonics > 0) + 2 * len(schema.numeric)
 
 
 def table_sizes(schema: FeatureSchema) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from seqclv.config import ModelConfig
 from seqclv.model.embedding import EventEmbedding
 from seqclv.model.encoder import build_encoder
 from seqclv.model.process import PurchaseProcess
+from seqclv.model.season import SeasonalClock
 
 _AGE = 1  # the column of the numeric event features that holds the log age
 _OFFSET_BOUND = 4.0  # learned log offsets saturate here: whales stay near their conjugate posterior
@@ -17,7 +18,7 @@ _LOG_SHAPE_BOUNDS = (math.log(0.05), math.log(1000.0))
 
 
 class Network(nn.Module):
-    """History and cutoff -> `PurchaseProcess`, in the schema's units.
+    """History and cutoff -> `PurchaseProcess`, in the schema's units and on the time of `season`.
 
     Rates, hazards and mean amounts are offsets from what conjugate posteriors would say (the anchor), and the last
     layer starts near zero, so that training starts at something like the classical model.
@@ -26,6 +27,7 @@ class Network(nn.Module):
     def __init__(self, config: ModelConfig, schema: FeatureSchema) -> None:
         super().__init__()
         k = config.behaviours
+        self.season = SeasonalClock(schema.harmonics, schema.time_scale_days)
         self.embed = EventEmbedding(schema, config.hidden_size)
         self.encode = build_encoder(config)
         self.dropout = nn.Dropout(config.dropout)

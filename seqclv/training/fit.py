@@ -75,7 +75,7 @@ def _for_network(observer: Observer, index: int) -> Callable[[int, dict[str, flo
 def _fit_one(data: TrainingData, config: Config, index: int, work: Path, progress: EpochProgress) -> Network:
     seed = config.seed * 1000 + index
     torch.manual_seed(seed)
-    module = ForecastModule(config.model, config.training, data.schema)
+    module = ForecastModule(config.model, config.training, data.schema, data.events.customers)
     loader = HistoryDataModule(data, config.training, seed)
     keep = ModelCheckpoint(work, filename="best", monitor="val_loss", save_last=True, enable_version_counter=False)
     early = EarlyStopping("val_loss", patience=config.training.patience, check_finite=True, verbose=False)

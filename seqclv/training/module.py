@@ -10,7 +10,7 @@ from torch import Tensor
 from seqclv.batch import FeatureSchema, TrainingBatch
 from seqclv.config import ModelConfig, TrainingConfig
 from seqclv.model.network import Network
-from seqclv.training.objective import negative_log_likelihood
+from seqclv.training.objective import network_loss
 
 _WARM_UP_SHARE = 0.1  # of all steps
 
@@ -18,20 +18,21 @@ _WARM_UP_SHARE = 0.1  # of all steps
 class ForecastModule(lightning.LightningModule):
     """Fits a network by the likelihood of future windows."""
 
-    def __init__(self, model: ModelConfig, training: TrainingConfig, schema: FeatureSchema) -> None:
+    def __init__(self, model: ModelConfig, training: TrainingConfig, schema: FeatureSchema, customers: int) -> None:
         super().__init__()
+        self.customers = customers  # the season's prior weighs as much as one customer's window
         self.network = Network(model, schema)
         self.training_config = training
 
     def training_step(self, batch: TrainingBatch, batch_index: int) -> Tensor:
         """Nats per window of one batch."""
-        loss = negative_log_likelihood(self.network(batch.events), batch.future)
+        loss = network_loss(self.network, batch)
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=_windows(batch))
-        return loss
+        return loss + self.network.season.penalty() / self.customers
 
     def validation_step(self, batch: TrainingBatch, batch_index: int) -> None:
         """Nats per window on the held-out customers."""
-        loss = negative_log_likelihood(self.network(batch.events), batch.future)
+        loss = network_loss(self.network, batch)
         self.log("val_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=_windows(batch))
 
     def transfer_batch_to_device(

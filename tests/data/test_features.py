@@ -189,7 +189,7 @@ def test_units_of_time_and_money_do_not_matter(random_log, time, money):
     asked = [ask(e, schema, rows, cutoffs * factor) for (e, schema), factor in ((one, 1), (other, time))]
     for answer in (query_features, anchors):
         left, right = (answer(*a, schema) for a, (_, schema) in zip(asked, (one, other), strict=True))
-        keep = slice(None) if answer is anchors or not other[1].yearly else slice(0, -2)  # the day of the year
+        keep = slice(None) if answer is anchors or not other[1].harmonics else slice(0, -2)  # the day of the year
         np.testing.assert_allclose(left, right[:, keep], atol=1e-5)
     left, right = (event_features(*pair)[0] for pair in (one, other))
     for column in (0, 1, 2, 3):  # log gap, log age, is first, log amount; the others are of the calendar

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from seqclv.data.events import MICROSECONDS_PER_DAY
-from seqclv.data.schema import MINIMUM_VALUE_COUNT, YEARLY_SPAN_DAYS, derive_schema
+from seqclv.data.schema import MINIMUM_VALUE_COUNT, derive_schema
 from seqclv.data.windows import before, history
 
 DAY = MICROSECONDS_PER_DAY
@@ -55,11 +55,10 @@ def test_scales_are_the_mean_gap_and_the_geometric_mean_amount(events_of):
     assert schema.trailing_windows_days[0] == pytest.approx(10.0)
 
 
-def test_the_day_of_the_year_is_a_feature_from_two_years_on(events_of):
+@pytest.mark.parametrize(("years", "harmonics"), [(0.5, 0), (1.99, 0), (2.01, 2), (3.5, 3), (11, 4)])
+def test_the_season_has_as_many_harmonics_as_the_span_supports(events_of, years, harmonics):
     events = events_of([("a", 0, 5), ("a", 3, 5)])
-    span = round(YEARLY_SPAN_DAYS)
-    assert schema_of(events, span * DAY).yearly
-    assert not schema_of(events, (span - 1) * DAY).yearly
+    assert schema_of(events, round(years * 365.2425) * DAY).harmonics == harmonics
 
 
 DEGENERATE = {

@@ -9,7 +9,7 @@ import torch
 
 from seqclv.data.windows import Outcome
 from seqclv.evaluation.scores import Scores, join, scores, sections
-from seqclv.forecast.distribution import ProcessForecast
+from seqclv.forecast.distribution import ClockedProcess, ProcessForecast
 from seqclv.forecast.forecaster import forecast_table
 from seqclv.model.process import PurchaseProcess
 
@@ -21,6 +21,10 @@ SECTIONS = {
 }
 
 
+def one_process(process):
+    return ProcessForecast([ClockedProcess(process)])
+
+
 @pytest.fixture(scope="module")
 def forecast():
     g = torch.Generator().manual_seed(0)
@@ -29,7 +33,7 @@ def forecast():
         return low + (high - low) * torch.rand(400, k, generator=g, dtype=torch.float64)
 
     weight = torch.log_softmax(torch.randn(400, 4, generator=g, dtype=torch.float64), -1)
-    return ProcessForecast(PurchaseProcess(weight, draw(-4, 0, 3), draw(-5, -1, 3), draw(0, 2, 3), draw(2, 4, 3)))
+    return one_process(PurchaseProcess(weight, draw(-4, 0, 3), draw(-5, -1, 3), draw(0, 2, 3), draw(2, 4, 3)))
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +68,8 @@ def test_a_distribution_scores_well_on_what_it_generated(result, actual):
 
 
 def test_crps_of_the_truth_is_smaller_than_of_another_distribution(forecast, table, actual, result):
-    p = forecast.process
-    other = ProcessForecast(
-        PurchaseProcess(p.log_weight, p.log_rate + 0.7, p.log_hazard, p.log_shape, p.log_mean + 0.7)
-    )
+    p = forecast.until(HORIZON)
+    other = one_process(PurchaseProcess(p.log_weight, p.log_rate + 0.7, p.log_hazard, p.log_shape, p.log_mean + 0.7))
     worse = scores(other, table, actual, HORIZON)
     assert worse.transaction_crps.mean() > result.transaction_crps.mean()
     assert worse.spend_crps.mean() > result.spend_crps.mean()

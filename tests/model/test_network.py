@@ -17,7 +17,7 @@ SCHEMA = FeatureSchema(
     amount_mean=1.2,
     purchase_rate=0.1,
     merge="1d",
-    yearly=True,
+    harmonics=2,
     trailing_windows_days=(8.0, 4.0),
     max_history_events=8,
     event_types=("visit",),
@@ -37,6 +37,7 @@ def batch(query_event=(0, 4, 2, 3), scale=1.0, shift=0.0):
         step_sizes=torch.tensor([2, 2, 1]),
         query_event=torch.tensor(query_event),
         query=scale * torch.randn(4, 7, generator=g),
+        phase=torch.tensor([0.1, 0.9, 0.0, 0.5]),
         anchor=torch.tensor([[-2.0, 0.3, -1.0], [1.0, -0.5, 0.0], [0.0, 0.0, -3.0], [-4.0, 2.0, -1.0]]),
     )
 
@@ -94,7 +95,9 @@ def test_a_query_before_the_encoded_events_is_answered_without_a_state():
 def test_every_parameter_of_the_network_learns():
     model = network()
     process = model(batch())
-    (process.log_weight.sum() + process.expected_spend(3.0).log().sum() + process.log_shape.sum()).backward()
+    season = model.season.operational(batch().phase, torch.full((4,), 0.3)).sum()
+    answer = process.log_weight.sum() + process.expected_spend(3.0).log().sum() + process.log_shape.sum()
+    (answer + season).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
 

@@ -31,6 +31,7 @@ def future():
         last_offset=0.4 * purchases,
         spend=1.5 * purchases,
         log_spend=0.3 * purchases,
+        fourier=torch.zeros(4, 2, 0).double(),
         weight=torch.ones(4, 2).double(),
     )
 
@@ -79,7 +80,8 @@ def test_the_truth_has_a_smaller_loss_than_other_parameters():
     amounts = rng.gamma(shape, mean / shape, times.shape)
     columns = [bought.sum(1), (times * bought).max(1), (amounts * bought).sum(1), (np.log(amounts) * bought).sum(1)]
     columns = [torch.tensor(column, dtype=torch.float64).unsqueeze(-1) for column in columns]
-    future = FutureWindow(torch.full_like(columns[0], end), *columns, torch.ones_like(columns[0]))
+    none = torch.zeros(customers, 1, 0)
+    future = FutureWindow(torch.full_like(columns[0], end), *columns, none, torch.ones_like(columns[0]))
 
     def loss(**changes):
         values = {"rate": rate, "hazard": hazard, "shape": shape, "mean": mean, "gone": 0.25} | changes
