@@ -1,3 +1,4 @@
+import subprocess
 import sys
 from pathlib import Path
 
@@ -6,7 +7,6 @@ import pyarrow.compute as pc
 import pytest
 
 from seqclv.config import DataConfig
-from seqclv.data import datasets
 from seqclv.data.datasets import dataset, names
 from seqclv.data.store import build_store, events_from_frame
 from seqclv.errors import InputError
@@ -61,12 +61,30 @@ def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path: Path) -> None:
         build_store(DataConfig(transactions=("dataset:uci",)), tmp_path / "store")
 
 
-def test_a_missing_package_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", [])
-    with pytest.raises(InputError, match=r"pip install 'seqclv\[datasets\]'"):
-        dataset("cdnow")
+def run_in_fresh_interpreter(code: str) -> str:
+    """What the code prints; other tests may have imported the packages in this process."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def test_a_missing_package_is_named_with_the_remedy() -> None:
+    code = """
+import sys
+from seqclv.data import datasets
+from seqclv.errors import InputError
+sys.path.clear()
+try:
+    datasets.dataset("cdnow")
+except InputError as error:
+    print(error)
+"""
+    assert "pip install 'seqclv[datasets]'" in run_in_fresh_interpreter(code)
 
 
 def test_reading_a_log_does_not_import_its_package() -> None:
-    datasets.dataset("cdnow_sample")
-    assert "lifetimes" not in sys.modules
+    code = """
+import sys
+from seqclv.data import datasets
+datasets.dataset("cdnow_sample")
+print("lifetimes" in sys.modules)
+"""
+    assert run_in_fresh_interpreter(code).strip() == "False"
