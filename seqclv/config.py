@@ -77,14 +77,17 @@ class TrainingConfig:
     learning_rate: float = 4e-3
     weight_decay: float = 1e-3
     gradient_clip: float = 1.0
-    batch_events: int = 1_024  # events in a batch
-    cutoffs_per_customer: int = 4  # drawn anew each epoch
+    batch_events: int = 1_024  # events in a batch, or those of batch_customers average customers if that is more
+    batch_customers: int = 50
+    cutoffs_per_customer: int | None = None  # drawn anew each epoch; by default two for five events, 4 to 16
     validation_share: float = 0.1  # of the customers
     max_history_events: int = 512  # the latest events of a customer that the encoder reads
 
     def __post_init__(self) -> None:
         positive = ("max_steps", "max_epochs", "patience", "learning_rate", "gradient_clip", "batch_events")
-        _require_positive(self, (*positive, "cutoffs_per_customer", "max_history_events"))
+        _require_positive(self, (*positive, "batch_customers", "max_history_events"))
+        if self.cutoffs_per_customer is not None:
+            _require_positive(self, ("cutoffs_per_customer",))
         if not 0 < self.validation_share < 1:
             raise ValueError(f"validation_share must lie between 0 and 1, not {self.validation_share!r}")
 

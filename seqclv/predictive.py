@@ -37,6 +37,10 @@ class Predictive(Protocol):
         """[N] P(the customer can still buy at the cutoff)."""
         ...
 
+    def next_purchase_median(self) -> FloatArray | None:
+        """[N] median days to the next purchase; NaN where the customer more likely never buys again."""
+        ...
+
     def transaction_quantiles(self, horizons_days: Sequence[float], levels: Sequence[float]) -> FloatArray | None:
         """The smallest n with P(N <= n) >= level."""
         ...

@@ -98,6 +98,10 @@ class BoostingForecast:
     def alive_probability(self) -> None:
         """Unknown: the trees do not tell leaving from pausing."""
 
+    def next_purchase_median(self) -> None:
+        """Not given: None."""
+        return
+
     def transaction_quantiles(self, horizons_days: Sequence[float], levels: Sequence[float]) -> None:
         """Unknown: means only."""
 

@@ -41,6 +41,10 @@ class FormulaForecast:
     def alive_probability(self) -> None:
         """Unknown: in the formula nobody leaves."""
 
+    def next_purchase_median(self) -> None:
+        """Not given: None."""
+        return
+
     def transaction_quantiles(self, horizons_days: Sequence[float], levels: Sequence[float]) -> None:
         """Unknown: means only."""
 

@@ -105,6 +105,10 @@ class ClassicalForecast:
             result[rows] = self._pmf(rows, horizon_days, maximum)
         return result
 
+    def next_purchase_median(self) -> None:
+        """Not given: None."""
+        return
+
     def transaction_quantiles(self, horizons_days: Sequence[float], levels: Sequence[float]) -> FloatArray:
         """[C, H, Q] the smallest n with P(N <= n) >= level."""
         result = np.zeros((len(self), len(horizons_days), len(levels)))

@@ -17,6 +17,7 @@ from seqclv.data.sampling import draw_cutoffs, draw_horizons, validation_custome
 
 _VALIDATION_EPOCH = -1  # the cutoffs of validation never change
 _VALIDATION_CUTOFFS = 4
+_CUTOFFS = (4, 16)  # fewest and most of a customer in an epoch
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,12 @@ class HistoryDataModule(lightning.LightningDataModule):
 
     def __init__(self, data: TrainingData, training: TrainingConfig, seed: int) -> None:
         super().__init__()
-        self.data, self.training, self.seed = data, training, seed
+        self.data, self.seed = data, seed
+        # Long histories hold more to ask about, and a batch needs enough customers to be a fair sample.
+        self.length = np.minimum(np.diff(data.events.offset), data.schema.max_history_events)
+        typical = float(self.length.mean())
+        self.batch_events = max(training.batch_events, round(training.batch_customers * typical))
+        self.cutoffs = training.cutoffs_per_customer or int(np.clip(round(0.4 * typical), *_CUTOFFS))
         held_out = validation_customers(data.events, training.validation_share, seed)
         if held_out.all() or not held_out.any():  # a handful of customers: train on all, validate on all
             self.train_customers = self.validation_customers = np.arange(data.events.customers, dtype=np.int64)
@@ -104,16 +110,15 @@ class HistoryDataModule(lightning.LightningDataModule):
     def train_dataloader(self) -> DataLoader[TrainingBatch]:
         """The batches of the trainer's current epoch."""
         epoch = self.trainer.current_epoch if self.trainer is not None else 0
-        return self._loader(self.train_customers, self.training.cutoffs_per_customer, epoch)
+        return self._loader(self.train_customers, self.cutoffs, epoch)
 
     def val_dataloader(self) -> DataLoader[TrainingBatch]:
         """The held-out customers, always at the same cutoffs."""
         return self._loader(self.validation_customers, _VALIDATION_CUTOFFS, _VALIDATION_EPOCH)
 
     def _loader(self, customers: IntArray, cutoffs: int, epoch: int) -> DataLoader[TrainingBatch]:
-        length = np.minimum(np.diff(self.data.events.offset), self.data.schema.max_history_events)
         sampler = EventBoundedSampler(
-            length, customers, batch_events=self.training.batch_events, seed=self.seed, epoch=epoch
+            self.length, customers, batch_events=self.batch_events, seed=self.seed, epoch=epoch
         )
         batches = CustomerBatches(self.data, cutoffs=cutoffs, seed=self.seed, epoch=epoch)
         return DataLoader(batches, batch_sampler=sampler, collate_fn=_unchanged, num_workers=0)

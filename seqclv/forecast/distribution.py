@@ -1,5 +1,6 @@
 """Purchase processes as the `Predictive` of scoring and evaluation: days and currency, numpy, float64."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from seqclv.model.process import PurchaseProcess, concatenate
 from seqclv.model.quantiles import by_support, spend_quantiles, transaction_quantiles
 from seqclv.model.season import SeasonalClock
 from seqclv.predictive import FloatArray
+
+_SHORTEST_DAYS, _LONGEST_DAYS = 1e-3, 1e6  # between which the median time to the next purchase is sought
+_BISECTIONS = 48  # to a relative 1e-13
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,10 @@ class ClockedProcess:
         passed = self.clock(torch.tensor(horizon_days, dtype=torch.float64))
         return self.process.faster(float(passed) / horizon_days)
 
+    def churn_at(self, days: Tensor) -> Tensor:
+        """[N] P(no purchase within days [N])."""
+        return self.process.churn_probability(days if self.clock is None else self.clock(days))
+
 
 class ProcessForecast:
     """The forecasts of N customers: the average of one or more networks' processes."""
@@ -71,6 +79,22 @@ class ProcessForecast:
     def alive_probability(self) -> FloatArray:
         """[N] P(the customer can still buy at the cutoff)."""
         return np.asarray(self.until(1.0).alive_probability().numpy())
+
+    def next_purchase_median(self) -> FloatArray:
+        """[N] the median number of days to the next purchase; NaN where the customer more likely never buys again."""
+        never = torch.stack([part.process.never_probability() for part in self.parts]).mean(0)
+        buys = never < 0.5
+        low = torch.full_like(never, math.log(_SHORTEST_DAYS))
+        high = torch.full_like(never, math.log(_LONGEST_DAYS))
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            still = self._churn_at(middle.exp()) > 0.5
+            low, high = torch.where(still, middle, low), torch.where(still, high, middle)
+        return np.where(buys.numpy(), high.exp().numpy(), np.nan)
+
+    def _churn_at(self, days: Tensor) -> Tensor:
+        """[N] P(no purchase within days [N])."""
+        return torch.stack([part.churn_at(days) for part in self.parts]).mean(0)
 
     def transaction_quantiles(self, horizons_days: Sequence[float], levels: Sequence[float]) -> FloatArray:
         """[N, H, Q] the smallest n with P(N <= n) >= level."""

@@ -39,6 +39,7 @@ FORECAST_SCHEMA = pa.schema(
                 "transactions_q95",
                 "churn_probability",
                 "alive_probability",
+                "next_purchase_days_q50",
             )
         ),
     ]
@@ -96,6 +97,7 @@ def forecast_table(
     horizons = checked_horizons(horizons_days)
     size, width = len(predictive), len(horizons)
     churn, alive = predictive.churn_probability(horizons), predictive.alive_probability()
+    soon = predictive.next_purchase_median()
     counts = predictive.transaction_quantiles(horizons, LEVELS)
     spend = predictive.spend_quantiles(horizons, LEVELS)
     columns: list[Any] = [
@@ -108,8 +110,11 @@ def forecast_table(
         *_levels(counts, size * width),
         _or_null(churn, size * width),
         _or_null(alive if alive is None else np.repeat(alive, width), size * width),
+        _or_null(soon if soon is None else np.repeat(soon, width), size * width),
     ]
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, FORECAST_SCHEMA, strict=True)]
+    arrays = [
+        pa.array(column, field.type, from_pandas=True) for column, field in zip(columns, FORECAST_SCHEMA, strict=True)
+    ]
     return pa.Table.from_arrays(arrays, schema=FORECAST_SCHEMA)
 
 

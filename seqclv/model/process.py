@@ -159,6 +159,13 @@ class PurchaseProcess:
         churn = self.log_weight[..., 0].exp() + (self.weight * none).sum(-1)
         return churn.clamp_max(1)  # the weights sum to one up to rounding
 
+    def never_probability(self) -> Tensor:
+        """[N] P(no purchase ever) = pi_0 + sum_k pi_k mu_k / s_k (mu with 1 - rho): the limit of churn."""
+        silent = (self.log_hazard - torch.logaddexp(self.log_rate, self.log_hazard)).exp()
+        if self.goodbye is not None:
+            silent = silent * (1 - self.goodbye)
+        return self.log_weight[..., 0].exp() + (self.weight * silent).sum(-1)
+
     def behaviour_pmf(self, horizon: Tensor | float, maximum: int) -> Tensor:
         """[N, K, maximum + 1] P(N(H) = n | behaviour k) for n = 0 ... maximum.
 

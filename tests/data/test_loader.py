@@ -119,12 +119,21 @@ def test_validation_asks_the_same_questions_every_time(random_log):
 
 
 def test_an_epoch_of_the_loader_covers_the_training_customers(random_log):
-    module = HistoryDataModule(training_data(random_log), TrainingConfig(batch_events=50), seed=0)
+    module = HistoryDataModule(training_data(random_log), TrainingConfig(batch_events=50, batch_customers=1), seed=0)
     batches = list(module.train_dataloader())
     length = np.diff(module.data.events.offset)
     assert sum(len(batch.events.numeric) for batch in batches) == length[module.train_customers].sum()
     assert max(len(batch.events.numeric) for batch in batches) <= max(50, length.max())
     assert abs(len(batches) - module.batches_per_epoch) <= 3
+
+
+def test_long_histories_come_in_larger_batches_and_are_asked_more_often(random_log):
+    data = training_data(random_log)
+    typical = np.diff(data.events.offset).mean()
+    module = HistoryDataModule(data, TrainingConfig(batch_events=50, batch_customers=20), seed=0)
+    assert module.batch_events == round(20 * typical)
+    assert module.cutoffs == round(0.4 * typical)
+    assert HistoryDataModule(data, TrainingConfig(cutoffs_per_customer=7), seed=0).cutoffs == 7
 
 
 def test_a_whale_is_truncated_in_a_batch(random_log):

@@ -62,7 +62,7 @@ def test_forecasts_of_random_bases_are_coherent(seed, small_bundle):
         assert (middle <= high).all()
     assert frame["churn_probability"].between(0, 1).all()
     assert frame["alive_probability"].between(0, 1).all()
-    assert not frame.isna().any().any()
+    assert not frame.drop(columns="next_purchase_days_q50").isna().any().any()
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -89,6 +89,18 @@ def test_no_purchase_has_the_same_probability_in_pmf_and_churn(bundle, small_bas
     for horizon in HORIZONS:
         none = predictive.transaction_pmf(horizon, 0)[:, 0]
         np.testing.assert_allclose(none, predictive.churn_probability([horizon])[:, 0], atol=1e-6)
+
+
+def test_the_median_time_to_the_next_purchase_follows_from_churn(small_bundle, small_base):
+    past = history(events_from_frame(small_base, small_bundle.config.data), instant(CUTOFF), "1d")
+    predictive = predict(small_bundle, past, instant(CUTOFF))
+    median = predictive.next_purchase_median()
+    known = np.flatnonzero(~np.isnan(median))
+    assert 0 < len(known) < len(median)
+    for i in known[:20]:
+        assert predictive.churn_probability([median[i]])[i, 0] == pytest.approx(0.5, abs=1e-9)
+    never = predictive.churn_probability([1e7])[:, 0]
+    assert (never[np.isnan(median)] >= 0.5 - 1e-6).all()
 
 
 def changed_future(base, how):
@@ -132,7 +144,7 @@ def test_a_mid_day_cutoff_cuts_before_lines_are_merged(bundle):
 
 def test_a_category_that_training_never_saw_is_scored(small_bundle, small_base):
     frame = small_base.to_pandas().assign(category="brand new")
-    assert not frame_of(small_bundle, frame).isna().any().any()
+    assert not frame_of(small_bundle, frame).drop(columns="next_purchase_days_q50").isna().any().any()
 
 
 @pytest.fixture
