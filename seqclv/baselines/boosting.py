@@ -4,9 +4,7 @@ Three models of one horizon, a regression of the count, one of the spend and a c
 several past cutoffs of the same customers; nothing ties them together, so they may contradict each other.
 
 The windows of the past cutoffs end at or before the cutoff. Where the history is shorter than three horizons, they
-are a third of it long, and forecasts are extended to the horizon by power laws in time whose exponents are what
-the first half of those windows shows of the whole: counts and spend grow by (horizon / window)^g, and -log P(no
-purchase) by (horizon / window)^k.
+are a third of it long, and forecasts are extended to the horizon by power laws in time: see `seqclv.baselines.growth`.
 
 Shape: C customers, R examples, D features.
 """
@@ -17,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from seqclv.baselines.cutoff_features import Examples, cutoff_features, past_examples, trailing_windows
+from seqclv.baselines.growth import Growth, growth, past_window
 from seqclv.data.events import MICROSECONDS_PER_DAY, PURCHASE, Events
 from seqclv.errors import InputError
 
@@ -28,7 +26,6 @@ FloatArray = npt.NDArray[np.float64]
 Predictor = Callable[[FloatArray], FloatArray]  # [R, D] -> [R]
 
 _CUTOFFS = 6
-_SHARE_OF_HISTORY = 1 / 3  # longest window of a past cutoff
 _ITERATIONS = 150  # at most
 _EVERY = 25  # numbers of iterations tried
 _MOST_CUSTOMERS = 100_000  # learned from
@@ -36,15 +33,6 @@ _FEWEST_EXAMPLES = 50  # below, constants are forecast
 _CHOICE_EXAMPLES = 40_000  # at most, for the choice of loss and iterations
 _HELD_OUT = 0.25  # share of customers that decides it
 _TREE = {"learning_rate": 0.05, "max_leaf_nodes": 15, "min_samples_leaf": 50, "l2_regularization": 1.0}
-
-
-@dataclass(frozen=True)
-class Growth:
-    """Exponents of the power laws that extend a window to the horizon; 1 is in proportion to time."""
-
-    count: float
-    spend: float
-    churn: float
 
 
 @dataclass(frozen=True)
@@ -135,7 +123,7 @@ def fit_boosting(history: Events, cutoff: int, horizon_days: float, seed: int = 
         chosen = np.random.default_rng(seed).choice(history.customers, _MOST_CUSTOMERS, replace=False)
         history = history.select(np.sort(chosen))
     span = (cutoff - int(history.timestamp.min(initial=cutoff))) / MICROSECONDS_PER_DAY
-    window = min(horizon_days, max(span * _SHARE_OF_HISTORY, 1.0))
+    window = past_window(horizon_days, span)
     examples = past_examples(history, cutoff, window, _CUTOFFS)
     trailing = trailing_windows(span)
     if len(examples) == 0:
@@ -143,12 +131,9 @@ def fit_boosting(history: Events, cutoff: int, horizon_days: float, seed: int = 
     learn, decide = _split(examples, history.customers, seed)
     count, spend = (_regressor(examples, learn, decide, name, seed) for name in ("count", "spend"))
     churn = _classifier(examples, learn, decide, seed)
-    growth = Growth(
-        _exponent(examples.half_count, examples.count),
-        _exponent(examples.half_spend, examples.spend),
-        _churn_exponent(churn(examples.features), float(np.mean(examples.half_count == 0))),
+    return BoostingModel(
+        horizon_days, window, trailing, count, spend, churn, growth(examples, churn(examples.features))
     )
-    return BoostingModel(horizon_days, window, trailing, count, spend, churn, growth)
 
 
 def _averages(history: Events, horizon_days: float, span: float, trailing: tuple[float, ...]) -> BoostingModel:
@@ -220,21 +205,3 @@ def _settings(seed: int) -> dict[str, Any]:
 
 def _constant(value: float) -> Predictor:
     return lambda features: np.full(len(features), value)
-
-
-def _exponent(half: FloatArray, whole: FloatArray) -> float:
-    """The g with mean(whole) = 2^g mean(half), within [0, 1]; 1 where nothing happened."""
-    if half.sum() <= 0:
-        return 1.0
-    return float(np.clip(np.log2(whole.sum() / half.sum()), 0.0, 1.0))
-
-
-def _churn_exponent(none: FloatArray, half_share: float) -> float:
-    """The k in [0, 1] with which P(none)^(1 / 2^k) reproduces the share without a purchase in half a window."""
-
-    def excess(k: float) -> float:
-        return float(np.mean(np.clip(none, 1e-6, 1 - 1e-6) ** (0.5**k))) - half_share
-
-    if excess(0.0) >= 0 or excess(1.0) <= 0:
-        return 0.0 if excess(0.0) >= 0 else 1.0
-    return float(brentq(excess, 0.0, 1.0))
