@@ -71,11 +71,12 @@ class TrainingConfig:
 
     __pydantic_config__ = FORBID_UNKNOWN_KEYS
 
-    max_steps: int = 800  # optimizer steps; the learning rate falls to zero over them
+    max_steps: int = 600  # optimizer steps; the learning rate falls to zero over them
     max_epochs: int = 200  # of small bases, where an epoch has few steps
     patience: int = 8  # epochs without a better validation likelihood
     learning_rate: float = 4e-3
-    weight_decay: float = 1e-3
+    weight_decay: float = 0.1  # of weight matrices
+    averaging: float = 0.99  # of the weights over steps: share of the old average that a step keeps
     gradient_clip: float = 1.0
     batch_events: int = 1_024  # events in a batch, or those of batch_customers average customers if that is more
     batch_customers: int = 50
@@ -88,6 +89,8 @@ class TrainingConfig:
         _require_positive(self, (*positive, "batch_customers", "max_history_events"))
         if self.cutoffs_per_customer is not None:
             _require_positive(self, ("cutoffs_per_customer",))
+        if not 0 <= self.averaging < 1:
+            raise ValueError(f"averaging must lie in [0, 1), not {self.averaging!r}")
         if not 0 < self.validation_share < 1:
             raise ValueError(f"validation_share must lie between 0 and 1, not {self.validation_share!r}")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 
 from seqclv.batch import FeatureSchema
 from seqclv.config import Config
@@ -79,7 +79,8 @@ def _fit_one(data: TrainingData, config: Config, index: int, work: Path, progres
     loader = HistoryDataModule(data, config.training, seed)
     keep = ModelCheckpoint(work, filename="best", monitor="val_loss", save_last=True, enable_version_counter=False)
     early = EarlyStopping("val_loss", patience=config.training.patience, check_finite=True, verbose=False)
-    trainer = _trainer(config, loader, [progress, SeededBatches(seed), early, keep], work)
+    averaging = EMAWeightAveraging(decay=config.training.averaging)
+    trainer = _trainer(config, loader, [progress, SeededBatches(seed), averaging, early, keep], work)
     last = work / "last.ckpt"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\..*")  # hints about workers and logging intervals

@@ -42,11 +42,15 @@ class ForecastModule(lightning.LightningModule):
         return batch.to(device)
 
     def configure_optimizers(self) -> Any:
-        """AdamW with a warm-up and a cosine decay over all steps."""
+        """AdamW with a warm-up and a cosine decay over all steps; biases and start values are not decayed."""
         settings = self.training_config
-        optimizer = torch.optim.AdamW(
-            self.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.98)
-        )
+        matrices = [parameter for parameter in self.parameters() if parameter.ndim > 1]
+        others = [parameter for parameter in self.parameters() if parameter.ndim <= 1]
+        groups = [
+            {"params": matrices, "weight_decay": settings.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
         # Batches are bounded by events, so their number differs a little from epoch to epoch: the rate stays at its
         # last value in the steps that the estimate did not see.
         steps = max(int(self.trainer.estimated_stepping_batches), 1)
