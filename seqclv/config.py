@@ -119,7 +119,7 @@ class Config:
     cutoff: str | None = None  # end of training history; without it the log's end less the held-out horizon
     horizon_days: float | None = None  # held-out window; without it a quarter of the log's span
     horizons_days: tuple[float, ...] = (30.0, 90.0, 365.0)  # of the forecasts
-    ensemble: int = 2  # networks averaged inside one model
+    ensemble: int = 3  # networks averaged inside one model
     seed: int = 0
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
 

@@ -59,6 +59,7 @@ def small_config(small_log):
             "model": {"hidden_size": 8, "query_size": 16, "behaviours": 4},
             "training": SMALL,
             "horizons_days": [30, 90],
+            "ensemble": 2,
         }
     )
 

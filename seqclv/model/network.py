@@ -21,7 +21,9 @@ class Network(nn.Module):
     """History and cutoff -> `PurchaseProcess`, in the schema's units and on the time of `season`.
 
     Rates, hazards and mean amounts are offsets from what conjugate posteriors would say (the anchor), and the last
-    layer starts near zero, so that training starts at something like the classical model.
+    layers start near zero, so that training starts at something like the classical model. Each kind of offset is the
+    sum of a linear map of the query's features, common to all behaviours, and of each behaviour's own answer of the
+    two-layer network: the linear part is learned in few steps, before the other overfits.
     """
 
     def __init__(self, config: ModelConfig, schema: FeatureSchema) -> None:
@@ -38,6 +40,8 @@ class Network(nn.Module):
         self.head = nn.Linear(config.query_size, 1 + 5 * k)
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
+        self.shift = nn.Linear(len(schema.query_mean), 5, bias=False)
+        nn.init.zeros_(self.shift.weight)
         spread = torch.linspace(-1.0, 1.0, k)
         self.start_rate = nn.Parameter(1.5 * spread)
         self.start_hazard = nn.Parameter(2.0 * _shuffled(spread, 3))
@@ -51,11 +55,12 @@ class Network(nn.Module):
         encoded = (batch.query_event >= 0).unsqueeze(-1)
         state = self.dropout(torch.where(encoded, states[batch.query_event.clamp_min(0)], 0.0))  # [N, hidden]
         answer = self.head(self.query(torch.cat([state, batch.query], dim=-1)))
-        return self._process(answer.float(), batch.anchor)
+        return self._process(answer.float(), self.shift(batch.query).float(), batch.anchor)
 
-    def _process(self, answer: Tensor, anchor: Tensor) -> PurchaseProcess:
-        gone, rest = answer[:, :1], answer[:, 1:]
-        weight, rate, hazard, mean, shape = rest.chunk(5, dim=-1)  # each [N, K]
+    def _process(self, answer: Tensor, shift: Tensor, anchor: Tensor) -> PurchaseProcess:
+        gone = answer[:, :1] + shift[:, :1]
+        weight, *offsets = answer[:, 1:].chunk(5, dim=-1)  # each [N, K]
+        rate, hazard, mean, shape = (o + shift[:, i : i + 1] for i, o in enumerate(offsets, start=1))
         low, high = _LOG_SHAPE_BOUNDS
         return PurchaseProcess(
             log_weight=torch.log_softmax(torch.cat([gone, weight], dim=-1), dim=-1),

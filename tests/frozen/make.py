@@ -24,6 +24,7 @@ def main() -> None:
             "data": {"categorical": ["category"]},
             "model": {"hidden_size": 4, "query_size": 8, "behaviours": 2},
             "training": {"max_steps": 60, "max_epochs": 10},
+            "ensemble": 2,
         }
     )
     base = simulate(replace(LOG, customers=400)).transactions
