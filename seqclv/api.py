@@ -33,16 +33,19 @@ def backtest(
     out: str | Path,
     *,
     seeds: Sequence[int] = (),
-    baseline_forecasts: bool = False,
     quiet: bool = False,
     announce: Announce = _silent,
+    **further: Any,
 ) -> dict[str, Any]:
-    """Train before each cutoff, score, compare with all baselines; see `seqclv.evaluation.backtest`."""
+    """Train before each cutoff, score, compare with all baselines; see `seqclv.evaluation.backtest`.
+
+    `further` are the other fields of its `BacktestPlan`, such as baseline_forecasts=True.
+    """
     plan = backtesting.BacktestPlan(
         cutoffs=tuple(dict.fromkeys(instant(cutoff) for cutoff in cutoffs)),
         horizon_days=horizon_days,
         seeds=tuple(dict.fromkeys(seeds)),
-        baseline_forecasts=baseline_forecasts,
+        **further,
     )
     return backtesting.backtest(config, plan, Path(out), quiet=quiet, announce=announce)
 

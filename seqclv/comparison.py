@@ -9,7 +9,10 @@ MODEL_NAMES = {
     "bg_nbd": "BG/NBD + Gamma-Gamma",
     "boosting": "boosting on cutoff features",
     "formula": "value x frequency x lifespan",
+    "ziln": "zero-inflated lognormal network",
+    "weekly_lstm": "weekly-count LSTM",
 }
+FURTHER_BASELINES = ("ziln", "weekly_lstm")  # compared on request only
 # Group, heading, section, metric and format of the columns.
 COLUMNS = (
     ("churn", "log-loss", "churn", "log_loss", ".4f"),

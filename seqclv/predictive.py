@@ -12,7 +12,7 @@ FloatArray = npt.NDArray[np.float64]
 class Predictive(Protocol):
     """The forecasts of N customers, as of one cutoff, for any horizon in days.
 
-    A method that has only point forecasts returns None where it has no answer: nothing is invented.
+    A method returns None where it has no answer, as point forecasts have no quantiles: nothing is invented.
 
     Shape: per-horizon results are [N, H]; quantiles [N, H, Q]; draws [N, S].
     """
@@ -21,11 +21,11 @@ class Predictive(Protocol):
         """Number of customers N."""
         ...
 
-    def expected_transactions(self, horizons_days: Sequence[float]) -> FloatArray:
+    def expected_transactions(self, horizons_days: Sequence[float]) -> FloatArray | None:
         """E[number of purchases in [cutoff, cutoff + horizon)]."""
         ...
 
-    def expected_spend(self, horizons_days: Sequence[float]) -> FloatArray:
+    def expected_spend(self, horizons_days: Sequence[float]) -> FloatArray | None:
         """E[amount of the purchases in the window], currency units."""
         ...
 
@@ -53,6 +53,6 @@ class Predictive(Protocol):
         """[N, maximum + 1] P(N = n) for n = 0 ... maximum."""
         ...
 
-    def sample(self, horizon_days: float, draws: int, seed: int) -> tuple[FloatArray, FloatArray] | None:
+    def sample(self, horizon_days: float, draws: int, seed: int) -> tuple[FloatArray | None, FloatArray] | None:
         """Draws of (number of purchases, spend) in the window, each [N, S]."""
         ...

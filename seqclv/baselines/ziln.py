@@ -120,7 +120,7 @@ class ZilnModel:
     window_days: float  # of the past cutoffs
     trailing_days: tuple[float, ...]
     base: tuple[float, float, float]
-    growth: Growth = Growth(1.0, 1.0, 1.0)
+    growth: Growth
     scaling: Scaling | None = None
     network: ZilnNetwork | None = None
 
@@ -218,12 +218,13 @@ def fit_ziln(history: Events, cutoff: int, horizon_days: float, seed: int = 0) -
     trailing = trailing_windows(span)
     bought = examples.spend > 0
     if bought.sum() < _FEWEST_BUYERS:
-        return ZilnModel(horizon_days, horizon_days, trailing, _base_of_all(history, span, horizon_days))
+        base = _base_of_all(history, span, horizon_days)
+        return ZilnModel(horizon_days, horizon_days, trailing, base, Growth(1.0, 1.0, 1.0))
     log_spend = np.log(examples.spend[bought])
     share = (bought.sum() + 0.5) / (len(bought) + 1)
     base = (float(share), float(log_spend.mean()), float(np.clip(log_spend.std(), *_SIGMAS)))
     scaling = Scaling.of(examples.features)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = ZilnNetwork(2 * examples.features.shape[1], *base)
         _train(network, scaling(examples.features), examples, seed)

@@ -6,6 +6,7 @@ from typing import Any
 
 from seqclv.commands.console import Console
 from seqclv.commands.options import add_config_options, add_log_options, add_output_options, config_of
+from seqclv.comparison import FURTHER_BASELINES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="directory for bundles, forecasts and metrics")
     parser.add_argument("--seeds", nargs="+", type=int, default=[], metavar="S", help="repeat with these seeds")
     parser.add_argument("--baseline-forecasts", action="store_true", help="also write forecasts-<model>.parquet")
+    parser.add_argument(
+        "--further-baselines", nargs="+", default=[], choices=FURTHER_BASELINES, help="compare with these as well"
+    )
+    parser.add_argument("--keep-scores", action="store_true", help="also write scores.npz: what the metrics come from")
     add_log_options(parser, required=False)
     add_config_options(parser)
     add_output_options(parser)
@@ -33,6 +38,8 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
         horizon_days=args.horizon,
         seeds=tuple(dict.fromkeys(args.seeds)),
         baseline_forecasts=args.baseline_forecasts,
+        further_baselines=tuple(dict.fromkeys(args.further_baselines)),
+        keep_scores=args.keep_scores,
     )
     pooled = backtest(config_of(args), plan, Path(args.out), quiet=args.quiet, announce=console.say)
     console.show(text_table(pooled))

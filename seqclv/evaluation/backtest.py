@@ -2,6 +2,7 @@
 
     OUT/<cutoff>/bundle/  forecasts.parquet  metrics.json      and pooled  OUT/metrics.json
     OUT/seed-S/<cutoff>/...                                    where several seeds are asked for
+    .../<cutoff>/scores.npz                                    on request: what the metrics are computed from
 
 While it runs, OUT/.work holds checkpoints and the scores so far, so that a killed backtest of the same inputs goes on
 where it stood.
@@ -20,6 +21,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from seqclv.bundle import Bundle, save_bundle
+from seqclv.comparison import FURTHER_BASELINES
 from seqclv.config import Config
 from seqclv.data.events import MICROSECONDS_PER_DAY, Events
 from seqclv.data.store import EventStore, open_log
@@ -50,6 +52,15 @@ class BacktestPlan:
     horizon_days: float
     seeds: tuple[int, ...] = ()  # empty: one experiment with the config's seed, without a seed directory
     baseline_forecasts: bool = False  # write forecasts-<model>.parquet beside ours
+    further_baselines: tuple[str, ...] = ()  # of `seqclv.comparison.FURTHER_BASELINES`
+    keep_scores: bool = False  # write scores.npz: forecasts and outcomes of every customer, see `evaluation.pieces`
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.further_baselines if name not in FURTHER_BASELINES]
+        if unknown:
+            raise InputError(
+                f"A further baseline must be one of {', '.join(FURTHER_BASELINES)}, but '{unknown[0]}' was asked for."
+            )
 
 
 def backtest(
@@ -78,7 +89,7 @@ def _run_all(
     events = store.read()
     for cutoff in plan.cutoffs:
         check_window(events, cutoff, plan.horizon_days, config.data.merge)
-    work = _workspace(out, _inputs(config, plan, store))
+    work = _workspace(out, inputs_digest(config, plan, store))
     pieces: dict[str, list[Piece]] = {}
     for seed in plan.seeds or (config.seed,):
         parent = out / f"seed-{seed}" if plan.seeds else out
@@ -144,9 +155,18 @@ def _run(
         work=task.work,
         quiet=quiet,
     )
-    results = compare(window, model, fit_seconds=fitted.seconds, seed=config.seed, announce=say)
+    results = compare(
+        window,
+        model,
+        fit_seconds=fitted.seconds,
+        seed=config.seed,
+        further=plan.further_baselines,
+        announce=say,
+    )
     write_results(window, model, results, task.out, baseline_forecasts=plan.baseline_forecasts)
     pieces = {name: Piece(result.scores, window.actual, result.seconds) for name, result in results.items()}
+    if plan.keep_scores:
+        save_pieces(pieces, task.out / "scores.npz")
     save_pieces(pieces, task.work / "scores.npz")
     return pieces
 
@@ -185,7 +205,8 @@ def _require_ours(out: Path) -> None:
         raise InputError(f"--out names a directory, but {out} is a file: take another name.")
 
 
-def _inputs(config: Config, plan: BacktestPlan, store: EventStore) -> str:
+def inputs_digest(config: Config, plan: BacktestPlan, store: EventStore) -> str:
+    """A hash of what determines a backtest's result, but for the program itself."""
     parts = [asdict(replace(config, data=replace(config.data, transactions=()))), asdict(plan), store.fingerprint]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

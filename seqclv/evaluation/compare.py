@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,8 @@ from seqclv.baselines.boosting import fit_boosting
 from seqclv.baselines.classical import KINDS
 from seqclv.baselines.formula import fit_formula
 from seqclv.baselines.rfm import rfm_table
+from seqclv.baselines.weekly_lstm import fit_weekly_lstm
+from seqclv.baselines.ziln import fit_ziln
 from seqclv.bundle import Bundle
 from seqclv.data.events import Events
 from seqclv.data.windows import Outcome, history, outcome, to_timestamp
@@ -25,6 +27,21 @@ from seqclv.training.train import classical_bundle
 OURS = "seqclv"
 TRACKING_POINTS = 40
 Predictor = Callable[[Events], Predictive]
+
+
+class Fitted(Protocol):
+    """A fitted method that forecasts from histories."""
+
+    def forecast(self, history: Events, cutoff: int) -> Predictive:
+        """The forecasts of merged histories as of the cutoff (microseconds)."""
+        ...
+
+
+# Baselines on request, by name: history, cutoff, horizon in days, seed -> fitted.
+FURTHER: Mapping[str, Callable[[Events, int, float, int], Fitted]] = {
+    "ziln": fit_ziln,
+    "weekly_lstm": fit_weekly_lstm,
+}
 
 
 @dataclass(frozen=True)
@@ -63,8 +80,8 @@ class Result:
     cumulative: FloatArray | None  # [TRACKING_POINTS] expected purchases of all customers by equal parts of the window
 
 
-def fit_baselines(window: Window, model: Bundle, *, seed: int) -> dict[str, Contestant]:
-    """Fit every baseline on the histories before the window, nothing else."""
+def fit_baselines(window: Window, model: Bundle, *, seed: int, further: Sequence[str] = ()) -> dict[str, Contestant]:
+    """Fit every baseline, and those of `FURTHER` that are named, on the histories before the window, nothing else."""
     past, cutoff, horizon = window.history, window.cutoff, window.horizon_days
     contestants: dict[str, Contestant] = {}
     for kind in KINDS:
@@ -81,7 +98,13 @@ def fit_baselines(window: Window, model: Bundle, *, seed: int) -> dict[str, Cont
     contestants["formula"] = Contestant(
         lambda part: formula.forecast(rfm_table(part, cutoff)), time.perf_counter() - started
     )
-    return contestants
+    return contestants | {name: _further(name, window, seed) for name in further}
+
+
+def _further(name: str, window: Window, seed: int) -> Contestant:
+    started = time.perf_counter()
+    fitted = FURTHER[name](window.history, window.cutoff, window.horizon_days, seed)
+    return Contestant(lambda part: fitted.forecast(part, window.cutoff), time.perf_counter() - started)
 
 
 def predictor(bundle: Bundle, cutoff: int) -> Predictor:
@@ -90,13 +113,19 @@ def predictor(bundle: Bundle, cutoff: int) -> Predictor:
 
 
 def compare(
-    window: Window, model: Bundle, *, fit_seconds: float, seed: int = 0, announce: Callable[[str], None] | None = None
+    window: Window,
+    model: Bundle,
+    *,
+    fit_seconds: float,
+    seed: int = 0,
+    further: Sequence[str] = (),
+    announce: Callable[[str], None] | None = None,
 ) -> dict[str, Result]:
-    """Evaluate a model (under the name 'seqclv') and all baselines on one window."""
+    """Evaluate a model (under the name 'seqclv'), all baselines and the named further ones on one window."""
     say = announce or (lambda _: None)
     say("fitting the baselines")
     contestants = {OURS: Contestant(predictor(model, window.cutoff), fit_seconds, model)}
-    contestants |= fit_baselines(window, model, seed=seed)
+    contestants |= fit_baselines(window, model, seed=seed, further=further)
     results = {}
     for name, contestant in contestants.items():
         say(f"forecasting with {name}")
@@ -116,8 +145,9 @@ def evaluate_contestant(window: Window, contestant: Contestant) -> Result:
         predictive = contestant.predict(part)
         tables.append(forecast_table(predictive, part.customer_id, window.cutoff, [window.horizon_days]))
         spent += time.perf_counter() - started
-        if cumulative is not None:
-            cumulative += predictive.expected_transactions(grid).sum(axis=0)
+        expected = predictive.expected_transactions(grid) if cumulative is not None else None
+        if cumulative is not None and expected is not None:
+            cumulative += expected.sum(axis=0)
         actual = slice_outcome(window.actual, start, stop)
         parts.append(scores(predictive, tables[-1], actual, window.horizon_days, seed=start))
     seconds = {"fit": round(contestant.fit_seconds, 3), "predict": round(spent, 3)}

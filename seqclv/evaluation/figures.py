@@ -30,11 +30,11 @@ def evaluation_figures(
     """
     ours, actual = results[OURS].scores, window.actual
     days = f"in {window.horizon_days:g} days"
-    figures = {
-        "deciles-purchases": decile_chart(ours.transactions, actual.transactions, f"purchases {days}"),
-        "deciles-spend": decile_chart(ours.spend, actual.spend, f"spend {days}"),
-        "cumulative-purchases": _tracking(window, results, events, merge),
-    }
+    figures = {"cumulative-purchases": _tracking(window, results, events, merge)}
+    if ours.transactions is not None:
+        figures["deciles-purchases"] = decile_chart(ours.transactions, actual.transactions, f"purchases {days}")
+    if ours.spend is not None:
+        figures["deciles-spend"] = decile_chart(ours.spend, actual.spend, f"spend {days}")
     if ours.churn is not None:
         figures["churn-reliability"] = reliability_chart(ours.churn, actual.transactions == 0)
     if any(curves):

@@ -75,8 +75,13 @@ def brier(probability: FloatArray, happened: np.ndarray) -> float:
 
 def log_loss(probability: FloatArray, happened: np.ndarray) -> float:
     """Minus the mean log-likelihood of a binary outcome, nats; probabilities floored at 1e-6."""
+    return float(log_losses(probability, happened).mean())
+
+
+def log_losses(probability: FloatArray, happened: np.ndarray) -> FloatArray:
+    """[N] what `log_loss` is the mean of."""
     p = np.clip(probability, _PROBABILITY_FLOOR, 1 - _PROBABILITY_FLOOR)
-    return float(-np.mean(np.where(happened, np.log(p), np.log1p(-p))))
+    return -np.where(happened, np.log(p), np.log1p(-p))
 
 
 def ece(probability: FloatArray, happened: np.ndarray) -> float:

@@ -17,8 +17,8 @@ _DRAWS = 256  # per customer, for the CRPS of spend
 class Scores:
     """Forecasts of N customers for one horizon, reduced to what metrics need. None where a method has no answer."""
 
-    transactions: FloatArray  # [N] expected
-    spend: FloatArray  # [N] expected
+    transactions: FloatArray | None  # [N] expected
+    spend: FloatArray | None  # [N] expected
     churn: FloatArray | None  # [N]
     transaction_quantiles: FloatArray | None  # [N, 3]
     spend_quantiles: FloatArray | None  # [N, 3]
@@ -29,8 +29,8 @@ class Scores:
 def scores(predictive: Predictive, table: pa.Table, actual: Outcome, horizon_days: float, *, seed: int = 0) -> Scores:
     """Evaluate a predictive distribution, whose forecasts for one horizon are in `table`, against what happened."""
     return Scores(
-        _column(table, "expected_transactions"),
-        _column(table, "expected_spend"),
+        _present(table, "expected_transactions"),
+        _present(table, "expected_spend"),
         _present(table, "churn_probability"),
         _present(table, "transactions_q05", "transactions_q50", "transactions_q95"),
         _present(table, "spend_q05", "spend_q50", "spend_q95"),
@@ -53,6 +53,8 @@ def _present(table: pa.Table, *names: str) -> FloatArray | None:
 
 def _transaction_crps(predictive: Predictive, actual: Outcome, horizon_days: float) -> FloatArray | None:
     mean = predictive.expected_transactions([horizon_days])
+    if mean is None:
+        return None
     most = max(float(actual.transactions.max(initial=0)), float(mean.max(initial=0)))
     pmf = predictive.transaction_pmf(horizon_days, int(most + 10 * np.sqrt(most) + 20))
     return None if pmf is None else metrics.crps_from_pmf(pmf, actual.transactions)
@@ -84,15 +86,15 @@ def sections(result: Scores, actual: Outcome) -> dict[str, Any]:
 
 
 def _amount_section(
-    mean: FloatArray, quantiles: FloatArray | None, crps: FloatArray | None, actual: FloatArray
+    mean: FloatArray | None, quantiles: FloatArray | None, crps: FloatArray | None, actual: FloatArray
 ) -> dict[str, Any]:
     return {
-        "bias": metrics.bias(mean, actual),
-        "rmse": metrics.rmse(mean, actual),
+        "bias": None if mean is None else metrics.bias(mean, actual),
+        "rmse": None if mean is None else metrics.rmse(mean, actual),
         "mae_of_median": None if quantiles is None else metrics.mae(quantiles[:, 1], actual),
         "crps": None if crps is None else float(crps.mean()),
-        "gini": metrics.gini(mean, actual),
-        "spearman": metrics.spearman(mean, actual),
+        "gini": None if mean is None else metrics.gini(mean, actual),
+        "spearman": None if mean is None else metrics.spearman(mean, actual),
     }
 
 

@@ -249,3 +249,16 @@ def test_a_misspelt_setting_is_refused(capsys, setting, small_log, tmp_path):
     arguments = ["--transactions", small_log, "--cutoff", "2021-07-01", "--horizon", 30, "--out", tmp_path / "o"]
     status, _, errors = run(capsys, "backtest", *arguments, "--set", setting)
     assert_refused(status, errors, "backtest")
+
+
+def test_a_further_baseline_is_compared_on_request(capsys, small_log, tmp_path):
+    arguments = ["--transactions", small_log, "--cutoff", "2021-07-01", "--horizon", 60, "--out", tmp_path / "out"]
+    asked = ["--further-baselines", "ziln", "--keep-scores", "--baseline-forecasts", "--quiet"]
+    status, text, _ = run(capsys, "backtest", *arguments, *TINY, *asked)
+    assert status == 0
+    assert "zero-inflated lognormal network" in text
+    assert (tmp_path / "out" / "2021-07-01" / "scores.npz").is_file()
+    forecasts = pq.read_table(tmp_path / "out" / "2021-07-01" / "forecasts-ziln.parquet")
+    assert forecasts["expected_transactions"].null_count == len(forecasts)
+    assert forecasts["expected_spend"].null_count == 0
+    assert run(capsys, "backtest", *arguments, "--further-baselines", "prophet")[0] == 2

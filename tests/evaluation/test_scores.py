@@ -135,3 +135,13 @@ def test_a_window_in_which_nobody_buys_has_no_ranking_and_no_bias(forecast, tabl
     found = sections(scores(forecast, table, nothing, HORIZON), nothing)
     assert found["transactions"]["bias"] is None and found["spend"]["gini"] is None and found["churn"]["auc"] is None
     assert found["transactions"]["crps"] > 0
+
+
+def test_a_method_without_counts_or_without_money_has_null_for_their_section(actual, result):
+    without_counts = Scores(None, result.spend, result.churn, None, result.spend_quantiles, None, result.spend_crps)
+    found = sections(without_counts, actual)
+    assert set(found["transactions"].values()) == {None}
+    assert None not in found["spend"].values() and None not in found["churn"].values()
+    without_money = Scores(result.transactions, None, None, None, None, None, None)
+    assert set(sections(without_money, actual)["spend"].values()) == {None}
+    assert join([result, without_counts]).transactions is None
