@@ -11,6 +11,7 @@ from seqclv.bundle import load_bundle
 from seqclv.comparison import markdown_table
 
 ROOT = Path(__file__).parent.parent
+PICTURES = ("cumulative-purchases.png", "deciles-spend.png")
 BEGIN, END = "<!-- demo:begin -->", "<!-- demo:end -->"
 
 
@@ -27,7 +28,8 @@ def main() -> int:
     readme.write_text(f"{head}{BEGIN}\n{markdown_table(metrics)}\n\n{made}\n{END}{tail}")
     images = ROOT / "docs" / "images"
     images.mkdir(parents=True, exist_ok=True)
-    shutil.copy(training / "plots" / "cumulative-purchases.png", images)
+    for name in PICTURES:
+        shutil.copy(training / "plots" / name, images)
     return 0
 
 

@@ -159,7 +159,8 @@ def curves_chart(curves: Sequence[Sequence[Mapping[str, float]]]) -> "Figure":
     from matplotlib.ticker import MaxNLocator
 
     best = [min(range(len(curve)), key=lambda e, c=curve: c[e]["val_loss"]) for curve in curves if curve]  # type: ignore[misc]
-    kept = " and ".join(str(epoch + 1) for epoch in best)
+    *most, last = [str(epoch + 1) for epoch in best] or ["0"]
+    kept = f"{', '.join(most)} and {last}" if most else last
     number = (
         "The network was best after epoch" if len(best) == 1 else f"The {len(best)} networks were best after epochs"
     )
