@@ -53,7 +53,7 @@ def test_a_run_holds_config_curves_figures_plots_and_bundle(store, bundles, tmp_
     files = {str(path.relative_to(artifacts)) for path in artifacts.rglob("*") if path.is_file()}
     kept = {f"bundle/{path.name}" for path in bundles["network"].iterdir()}
     assert files == {"config.yaml", "metrics.json", "plots/curves.png"} | kept
-    assert yaml.safe_load((artifacts / "config.yaml").read_text())["training"]["max_steps"] == 800
+    assert yaml.safe_load((artifacts / "config.yaml").read_text())["training"]["max_steps"] == CONFIG.training.max_steps
     assert json.loads((artifacts / "metrics.json").read_text())["cutoff"] == "2024-01-01"
     everything = [*found.data.params.values(), (artifacts / "config.yaml").read_text(), dataset.dataset.source]
     assert not any("secret" in text for text in everything)
