@@ -2,9 +2,7 @@
 
 A customer follows one of K latent behaviours, or is already gone. Behaviour k buys with rate lambda_k until a
 dropout with hazard mu_k; the amount of a purchase is Gamma with shape a_k and mean m_k. This is the process of
-Schmittlein, Morrison and Colombo (1987) with a discrete mixture in place of their Gamma priors. With the
-*goodbye* probability rho_k, a dropout comes with one last purchase; rho = 1 and mu = lambda' p / (1 - p) is the
-dropout after a purchase of Fader, Hardie and Lee (2005).
+Schmittlein, Morrison and Colombo (1987) with a discrete mixture in place of their Gamma priors.
 
 Notation of the comments: s = lambda + mu; H a horizon; n a number of purchases, the last at offset t.
 
@@ -33,15 +31,13 @@ class PurchaseProcess:
     log_hazard: Tensor  # log mu
     log_shape: Tensor  # log a
     log_mean: Tensor  # log m
-    goodbye: Tensor | None = None  # rho in [0, 1]; None is 0 everywhere
 
     def __len__(self) -> int:
         return len(self.log_weight)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Self:
         """Apply `change` to every tensor."""
-        present = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
-        return replace(self, **{name: change(tensor) for name, tensor in present.items()})
+        return replace(self, **{f.name: change(getattr(self, f.name)) for f in fields(self)})
 
     def double(self) -> Self:
         """Return the process in float64, as scoring evaluates it; its weights then sum to one as float64 sums."""
@@ -72,28 +68,13 @@ class PurchaseProcess:
     def count_log_likelihood(self, horizon: Tensor, purchases: Tensor, last_offset: Tensor) -> Tensor:
         """log L of (n, t) in a window for each behaviour: [N, 1] statistics -> [N, K].
 
-        L = lambda^n / s * [mu exp(-s t) + lambda exp(-s H)] without goodbye; with it the dropout at t comes
-        with the last purchase as well: + lambda^(n-1) rho mu exp(-s t) and mu -> (1 - rho) mu in the first term.
+        L = lambda^n / s * [mu exp(-s t) + lambda exp(-s H)].
         """
         log_s = torch.logaddexp(self.log_rate, self.log_hazard)
         s = log_s.exp()
-        survived = self._log_survivor_share(log_s) - s * horizon
-        dropped = self._log_dropout_share(log_s, purchases) - s * last_offset
+        survived = self.log_rate - log_s - s * horizon
+        dropped = self.log_hazard - log_s - s * last_offset
         return purchases * self.log_rate + torch.logaddexp(survived, dropped)
-
-    def _log_survivor_share(self, log_s: Tensor) -> Tensor:
-        if self.goodbye is None:
-            return self.log_rate - log_s
-        return torch.log(self.log_rate.exp() + self.goodbye * self.log_hazard.exp()) - log_s
-
-    def _log_dropout_share(self, log_s: Tensor, purchases: Tensor) -> Tensor:
-        if self.goodbye is None:
-            return self.log_hazard - log_s
-        silent = (1 - self.goodbye) * (self.log_hazard - log_s).exp()
-        last = torch.where(purchases > 0, self.goodbye * (self.log_hazard - self.log_rate).exp(), 0.0)
-        share = silent + last  # 0 without a purchase where every dropout comes with one
-        # The inner bound keeps the gradient of the logarithm finite where the outer choice takes -inf.
-        return torch.where(share > 0, share.clamp_min(torch.finfo(share.dtype).tiny).log(), -torch.inf)
 
     def amount_log_likelihood(self, purchases: Tensor, spend: Tensor, log_spend: Tensor) -> Tensor:
         """log of prod Gamma(v_i; a, a / m) for each behaviour: [N, 1] sums over n amounts -> [N, K]; 0 if n = 0."""
@@ -128,8 +109,8 @@ class PurchaseProcess:
     def discounted_transactions(self, horizon: Tensor | float, rate: float = 0.0) -> Tensor:
         """[N] E[sum of exp(-rate t_i)] over purchases up to the horizon; `rate` is continuous, per time unit.
 
-        (lambda + rho mu) (1 - exp(-(mu + d) H)) / (mu + d); an infinite horizon with d > 0 is the residual
-        lifetime. Source: Fader, Hardie and Lee (2005), 'RFM and CLV', in the discrete mixture.
+        lambda (1 - exp(-(mu + d) H)) / (mu + d); an infinite horizon with d > 0 is the residual lifetime.
+        Source: Fader, Hardie and Lee (2005), 'RFM and CLV', in the discrete mixture.
         """
         return (self.weight * self._discounted(horizon, rate)).sum(-1)
 
@@ -143,34 +124,28 @@ class PurchaseProcess:
 
     def _discounted(self, horizon: Tensor | float, rate: float) -> Tensor:
         """[N, K] discounted transactions of each behaviour."""
-        hazard = self.log_hazard.exp()
-        leaving = hazard + rate
+        leaving = self.log_hazard.exp() + rate
         time = -torch.expm1(-leaving * _column(horizon, leaving)) / leaving
-        buying = self.log_rate.exp()
-        return time * (buying if self.goodbye is None else buying + self.goodbye * hazard)
+        return time * self.log_rate.exp()
 
     def churn_probability(self, horizon: Tensor | float) -> Tensor:
-        """[N] P(N(H) = 0) = pi_0 + sum_k pi_k [mu_k + lambda_k exp(-s_k H)] / s_k (mu with 1 - rho)."""
+        """[N] P(N(H) = 0) = pi_0 + sum_k pi_k [mu_k + lambda_k exp(-s_k H)] / s_k."""
         log_s = torch.logaddexp(self.log_rate, self.log_hazard)
         silent = (self.log_hazard - log_s).exp()
-        if self.goodbye is not None:
-            silent = silent * (1 - self.goodbye)
         none = silent + (1 - silent) * torch.exp(-log_s.exp() * _column(horizon, log_s))
         churn = self.log_weight[..., 0].exp() + (self.weight * none).sum(-1)
         return churn.clamp_max(1)  # the weights sum to one up to rounding
 
     def never_probability(self) -> Tensor:
-        """[N] P(no purchase ever) = pi_0 + sum_k pi_k mu_k / s_k (mu with 1 - rho): the limit of churn."""
+        """[N] P(no purchase ever) = pi_0 + sum_k pi_k mu_k / s_k: the limit of churn."""
         silent = (self.log_hazard - torch.logaddexp(self.log_rate, self.log_hazard)).exp()
-        if self.goodbye is not None:
-            silent = silent * (1 - self.goodbye)
         return self.log_weight[..., 0].exp() + (self.weight * silent).sum(-1)
 
     def behaviour_pmf(self, horizon: Tensor | float, maximum: int) -> Tensor:
         """[N, K, maximum + 1] P(N(H) = n | behaviour k) for n = 0 ... maximum.
 
-        exp(-s H) (lambda H)^n / n! + (1 - rho) D(n) + rho D(n - 1), where
-        D(n) = mu lambda^n / s^(n+1) * P(n + 1, s H) and P(n + 1, x) = 1 - sum_{j <= n} x^j exp(-x) / j!.
+        exp(-s H) (lambda H)^n / n! + mu lambda^n / s^(n+1) * P(n + 1, s H), where
+        P(n + 1, x) = 1 - sum_{j <= n} x^j exp(-x) / j!.
         """
         log_s = torch.logaddexp(self.log_rate, self.log_hazard)
         n = torch.arange(maximum + 1, dtype=log_s.dtype, device=log_s.device)
@@ -180,11 +155,7 @@ class PurchaseProcess:
         alive = all_buy * poisson
         beyond = (1 - poisson.cumsum(-1)).clamp_min(0)
         dropped = all_buy * (self.log_hazard - log_s).exp().unsqueeze(-1) * beyond
-        if self.goodbye is None:
-            return alive + dropped
-        rho = self.goodbye.unsqueeze(-1)
-        before = torch.cat([torch.zeros_like(dropped[..., :1]), dropped[..., :-1]], dim=-1)
-        return alive + (1 - rho) * dropped + rho * before
+        return alive + dropped
 
     def transaction_pmf(self, horizon: Tensor | float, maximum: int) -> Tensor:
         """[N, maximum + 1] P(N(H) = n)."""
@@ -200,18 +171,14 @@ class PurchaseProcess:
         k ~ pi; life ~ Exp(mu); purchases ~ Poisson(lambda x lifetime) by increments; spend ~ Gamma(N a, a / m).
         """
         k = torch.multinomial(self.log_weight.exp(), draws, replacement=True, generator=generator)  # [N, S]
-        gone = k == 0
         pick = lambda t: t.gather(-1, (k - 1).clamp_min(0))  # noqa: E731
-        rate = torch.where(gone, 0.0, pick(self.log_rate).exp())
+        rate = torch.where(k == 0, 0.0, pick(self.log_rate).exp())
         life = torch.empty_like(rate).exponential_(generator=generator) / pick(self.log_hazard).exp()
-        last = torch.zeros_like(rate)
-        if self.goodbye is not None:
-            last = (torch.rand(rate.shape, generator=generator, dtype=rate.dtype) < pick(self.goodbye)).to(rate) * ~gone
         shape, mean = pick(self.log_shape).exp(), pick(self.log_mean).exp()
         counts, spends, start = [], [], 0.0
         for end in horizons:
             exposure = (life.clamp_max(end) - start).clamp_min(0)
-            count = torch.poisson(rate * exposure, generator=generator) + last * ((life >= start) & (life < end))
+            count = torch.poisson(rate * exposure, generator=generator)
             amount_shape = (count * shape).clamp_min(torch.finfo(rate.dtype).tiny)
             spend = torch._standard_gamma(amount_shape, generator=generator) * mean / shape
             counts.append(count)
@@ -229,14 +196,8 @@ def concatenate(processes: Sequence[PurchaseProcess]) -> PurchaseProcess:
     active = torch.cat([p.log_weight[..., 1:] for p in processes], -1)
     weight = torch.cat([gone, active], -1)
     join = lambda name: torch.cat([getattr(p, name) for p in processes], -1)  # noqa: E731
-    goodbye = None if processes[0].goodbye is None else join("goodbye")
     return PurchaseProcess(
-        weight - log_share.to(weight),
-        join("log_rate"),
-        join("log_hazard"),
-        join("log_shape"),
-        join("log_mean"),
-        goodbye,
+        weight - log_share.to(weight), join("log_rate"), join("log_hazard"), join("log_shape"), join("log_mean")
     )
 
 

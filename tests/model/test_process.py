@@ -12,11 +12,10 @@ from scipy import stats
 from seqclv.model.process import PurchaseProcess, concatenate
 from seqclv.model.quantiles import support_bound
 
-GOODBYE = pytest.mark.parametrize("goodbye", [False, True], ids=["silent", "goodbye"])
 FLOATS = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 
 
-def process(*, goodbye=False, customers=6, behaviours=3, seed=0):
+def process(*, customers=6, behaviours=3, seed=0):
     """Random customers: from one purchase in fifty time units to three in one, lives from half a unit to 400."""
     g = torch.Generator().manual_seed(seed)
 
@@ -30,19 +29,17 @@ def process(*, goodbye=False, customers=6, behaviours=3, seed=0):
         log_hazard=draw(-6, 0.7),
         log_shape=draw(-1, 3),
         log_mean=draw(0, 3),
-        goodbye=draw(0.05, 0.95) if goodbye else None,
     )
 
 
-def single(log_rate, log_hazard, *, log_shape=0.5, log_mean=1.0, log_gone=-3.0, goodbye=None, dtype=torch.float64):
+def single(log_rate, log_hazard, *, log_shape=0.5, log_mean=1.0, log_gone=-3.0, dtype=torch.float64):
     """One customer with one behaviour, whose tensors ask for gradients."""
 
     def leaf(value):
         return torch.tensor([[value]], dtype=dtype, requires_grad=True)
 
     weight = torch.log_softmax(torch.tensor([[log_gone, 0.0]], dtype=dtype, requires_grad=True), -1)
-    rho = None if goodbye is None else torch.tensor([[goodbye]], dtype=dtype)
-    return PurchaseProcess(weight, leaf(log_rate), leaf(log_hazard), leaf(log_shape), leaf(log_mean), rho)
+    return PurchaseProcess(weight, leaf(log_rate), leaf(log_hazard), leaf(log_shape), leaf(log_mean))
 
 
 def simulate(p, horizon, discount, draws, seed=0):
@@ -62,16 +59,12 @@ def simulate_one(p, customer, horizon, discount, draws, rng):
     life = np.where(k < 0, 0.0, rng.exponential(1, draws) / hazard)
     counts, spend, discounted, now = (np.zeros(draws) for _ in range(4))
 
-    def buy(who, when):
-        counts[who] += 1
-        spend[who] += (rng.gamma(shape) * mean / shape)[who]
-        discounted[who] += np.exp(-discount * when[who])
-
     while (now < np.minimum(life, horizon)).any():
         now = now + rng.exponential(1, draws) / rate
-        buy(now < np.minimum(life, horizon), now)
-    if p.goodbye is not None:
-        buy((k >= 0) & (life < horizon) & (rng.random(draws) < p.goodbye[customer].numpy()[k]), life)
+        buys = now < np.minimum(life, horizon)
+        counts[buys] += 1
+        spend[buys] += (rng.gamma(shape) * mean / shape)[buys]
+        discounted[buys] += np.exp(-discount * now[buys])
     return counts, spend, discounted
 
 
@@ -90,10 +83,9 @@ def happens_as_often(happened, probability):
 # -- likelihood and distribution of counts ----------------------------------------------------------------------
 
 
-@GOODBYE
 @pytest.mark.parametrize("n", [1, 2, 3, 7])
-def test_the_window_likelihood_integrates_over_the_last_purchase_to_the_probability_of_the_count(goodbye, n):
-    p, horizon = process(goodbye=goodbye), 8.0
+def test_the_window_likelihood_integrates_over_the_last_purchase_to_the_probability_of_the_count(n):
+    p, horizon = process(), 8.0
     node, weight = np.polynomial.legendre.leggauss(120)
     t = torch.tensor((node + 1) * horizon / 2)
     density = torch.stack(
@@ -103,18 +95,16 @@ def test_the_window_likelihood_integrates_over_the_last_purchase_to_the_probabil
     torch.testing.assert_close(integral, p.behaviour_pmf(horizon, n)[..., n], rtol=1e-9, atol=1e-14)
 
 
-@GOODBYE
-def test_the_likelihood_of_an_empty_window_is_the_churn_probability(goodbye):
-    p, zero = process(goodbye=goodbye), torch.zeros(6, dtype=torch.float64)
+def test_the_likelihood_of_an_empty_window_is_the_churn_probability():
+    p, zero = process(), torch.zeros(6, dtype=torch.float64)
     likelihood = p.window_log_likelihood(torch.full_like(zero, 8.0), zero, zero, zero, zero).exp()
     torch.testing.assert_close(likelihood, p.churn_probability(8.0), rtol=1e-13, atol=0)
 
 
-@GOODBYE
 @settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), horizon=st.floats(0.01, 300))
-def test_the_distribution_of_the_count_sums_to_one_and_carries_churn_and_mean(goodbye, seed, horizon):
-    p = process(goodbye=goodbye, seed=seed)
+def test_the_distribution_of_the_count_sums_to_one_and_carries_churn_and_mean(seed, horizon):
+    p = process(seed=seed)
     maximum = int(support_bound(p, horizon).max())
     pmf = p.transaction_pmf(horizon, maximum)
     assert (pmf >= 0).all()
@@ -161,9 +151,8 @@ def test_a_buyer_is_never_explained_as_gone_however_unlikely_the_window():
 # -- moments against simulation and quadrature -------------------------------------------------------------------
 
 
-@GOODBYE
-def test_closed_forms_agree_with_a_simulation_gap_by_gap(goodbye):
-    p, horizon, discount = process(goodbye=goodbye, customers=4), 12.0, 0.07
+def test_closed_forms_agree_with_a_simulation_gap_by_gap():
+    p, horizon, discount = process(customers=4), 12.0, 0.07
     counts, spend, discounted = simulate(p, horizon, discount, 60_000)
     assert agrees(counts, p.expected_transactions(horizon))
     assert agrees(spend, p.expected_spend(horizon))
@@ -174,9 +163,8 @@ def test_closed_forms_agree_with_a_simulation_gap_by_gap(goodbye):
     assert agrees(discounted, p.discounted_transactions(horizon, discount))
 
 
-@GOODBYE
-def test_draws_agree_with_the_closed_forms_at_every_horizon(goodbye):
-    p, horizons = process(goodbye=goodbye), [0.5, 4.0, 30.0]
+def test_draws_agree_with_the_closed_forms_at_every_horizon():
+    p, horizons = process(), [0.5, 4.0, 30.0]
     counts, spend = p.sample(horizons, 40_000, torch.Generator().manual_seed(1))
     for i, horizon in enumerate(horizons):
         drawn = counts[..., i].numpy()
@@ -186,18 +174,16 @@ def test_draws_agree_with_the_closed_forms_at_every_horizon(goodbye):
         assert agrees(spend[..., i].numpy(), p.expected_spend(horizon))
 
 
-@GOODBYE
-def test_draws_are_coherent_over_horizons(goodbye):
-    counts, spend = process(goodbye=goodbye).sample([1.0, 1.5, 20.0], 2_000, torch.Generator().manual_seed(2))
+def test_draws_are_coherent_over_horizons():
+    counts, spend = process().sample([1.0, 1.5, 20.0], 2_000, torch.Generator().manual_seed(2))
     assert (counts.diff(dim=-1) >= 0).all()
     assert (spend.diff(dim=-1) >= 0).all()
     assert ((counts > 0) == (spend > 0)).all()
     assert (counts == counts.round()).all()
 
 
-@GOODBYE
-def test_discounted_transactions_equal_the_integral_over_expected_transactions(goodbye):
-    p, horizon, discount = process(goodbye=goodbye), 40.0, 0.03
+def test_discounted_transactions_equal_the_integral_over_expected_transactions():
+    p, horizon, discount = process(), 40.0, 0.03
     node, weight = np.polynomial.legendre.leggauss(200)
     t = (node + 1) * horizon / 2
     by_parts = math.exp(-discount * horizon) * p.expected_transactions(horizon) + discount * sum(
@@ -207,36 +193,21 @@ def test_discounted_transactions_equal_the_integral_over_expected_transactions(g
     torch.testing.assert_close(p.discounted_transactions(horizon, discount), by_parts, rtol=1e-10, atol=0)
 
 
-@GOODBYE
-def test_the_residual_lifetime_is_the_infinite_horizon(goodbye):
-    p = process(goodbye=goodbye)
+def test_the_residual_lifetime_is_the_infinite_horizon():
+    p = process()
     lifetime = p.discounted_transactions(math.inf, 0.03)
     torch.testing.assert_close(lifetime, p.discounted_transactions(5_000.0, 0.03), rtol=1e-12, atol=0)
-    if not goodbye:
-        by_hand = (p.weight * p.log_rate.exp() / (p.log_hazard.exp() + 0.03)).sum(-1)
-        torch.testing.assert_close(lifetime, by_hand)
-
-
-def test_a_goodbye_purchase_with_certainty_is_the_dropout_of_bg_nbd():
-    rate, quit_, t = 0.8, 0.3, 6.0  # purchases per time unit; probability of leaving after each
-    p = single(math.log(rate * (1 - quit_)), math.log(rate * quit_), log_gone=-80.0, goodbye=1.0)
-    n = np.arange(12)
-    stays = (1 - quit_) ** n * stats.poisson.pmf(n, rate * t)
-    leaves = np.where(n > 0, quit_ * (1 - quit_) ** (n - 1.0) * stats.poisson.sf(n - 1, rate * t), 0)
-    np.testing.assert_allclose(p.transaction_pmf(t, 11)[0].detach().numpy(), stays + leaves, rtol=1e-12)
-    expected = (1 - math.exp(-rate * quit_ * t)) / quit_
-    assert p.expected_transactions(t).item() == pytest.approx(expected, rel=1e-12)
-    assert p.churn_probability(t).item() == pytest.approx(math.exp(-rate * t), rel=1e-12)
+    by_hand = (p.weight * p.log_rate.exp() / (p.log_hazard.exp() + 0.03)).sum(-1)
+    torch.testing.assert_close(lifetime, by_hand)
 
 
 # -- coherence ----------------------------------------------------------------------------------------------------
 
 
-@GOODBYE
 @settings(max_examples=25)
 @given(seed=st.integers(0, 10**6))
-def test_churn_never_rises_and_spend_never_falls_with_the_horizon(goodbye, seed):
-    p = process(goodbye=goodbye, seed=seed)
+def test_churn_never_rises_and_spend_never_falls_with_the_horizon(seed):
+    p = process(seed=seed)
     horizons = np.concatenate([np.geomspace(1e-3, 1e4, 60), [365.0, 365.0 + 1e-9]])
     horizons.sort()
     churn = torch.stack([p.churn_probability(float(h)) for h in horizons])
@@ -264,9 +235,8 @@ def test_probabilities_in_float64_stay_within_zero_and_one_after_weights_in_floa
     assert (p.alive_probability() <= 1).all() and (p.alive_probability() >= 0).all()
 
 
-@GOODBYE
-def test_units_change_nothing_that_has_no_unit(goodbye):
-    p = process(goodbye=goodbye)
+def test_units_change_nothing_that_has_no_unit():
+    p = process()
     q = p.rescaled(7.0, 250.0)  # one time unit is seven days, one amount unit 250 in money
     torch.testing.assert_close(q.churn_probability(70.0), p.churn_probability(10.0), rtol=1e-12, atol=0)
     torch.testing.assert_close(q.transaction_pmf(70.0, 9), p.transaction_pmf(10.0, 9), rtol=1e-10, atol=1e-15)
@@ -277,9 +247,8 @@ def test_units_change_nothing_that_has_no_unit(goodbye):
     )
 
 
-@GOODBYE
-def test_joined_processes_are_the_average_of_the_distributions(goodbye):
-    parts = [process(goodbye=goodbye, seed=s, behaviours=2 + s) for s in range(3)]
+def test_joined_processes_are_the_average_of_the_distributions():
+    parts = [process(seed=s, behaviours=2 + s) for s in range(3)]
     joined = concatenate(parts)
 
     def average(answer):
@@ -302,7 +271,7 @@ def test_one_process_joined_is_itself():
 
 
 def test_selected_customers_keep_their_answers():
-    p = process(goodbye=True)
+    p = process()
     rows = torch.tensor([4, 1])
     assert len(p.select(rows)) == 2
     torch.testing.assert_close(p.select(rows).churn_probability(3.0), p.churn_probability(3.0)[rows], rtol=0, atol=0)
@@ -345,7 +314,6 @@ def test_the_count_of_a_whale_is_computed_without_loss():
 
 
 @FLOATS
-@pytest.mark.parametrize("goodbye", [None, 0.0, 0.4, 1.0])
 @settings(max_examples=60)
 @given(
     log_rate=st.floats(-25, 8),
@@ -358,9 +326,9 @@ def test_the_count_of_a_whale_is_computed_without_loss():
     log_amount=st.floats(-9, 9),
 )
 def test_likelihoods_and_their_gradients_are_finite_at_the_extremes(
-    dtype, goodbye, log_rate, log_hazard, log_shape, log_mean, horizon, purchases, place, log_amount
+    dtype, log_rate, log_hazard, log_shape, log_mean, horizon, purchases, place, log_amount
 ):
-    p = single(log_rate, log_hazard, log_shape=log_shape, log_mean=log_mean, goodbye=goodbye, dtype=dtype)
+    p = single(log_rate, log_hazard, log_shape=log_shape, log_mean=log_mean, dtype=dtype)
     n = float(purchases)
     window = (horizon, n, place * horizon if n else 0.0, n * math.exp(log_amount), n * log_amount)
     likelihood = p.window_log_likelihood(*(torch.tensor([x], dtype=dtype) for x in window))
@@ -371,11 +339,10 @@ def test_likelihoods_and_their_gradients_are_finite_at_the_extremes(
 
 
 @FLOATS
-@pytest.mark.parametrize("goodbye", [None, 0.4, 1.0])
 @settings(max_examples=60)
 @given(log_rate=st.floats(-25, 5), log_hazard=st.floats(-25, 5), horizon=st.floats(1e-3, 1e3))
-def test_closed_forms_and_their_gradients_are_finite_at_the_extremes(dtype, goodbye, log_rate, log_hazard, horizon):
-    p = single(log_rate, log_hazard, goodbye=goodbye, dtype=dtype)
+def test_closed_forms_and_their_gradients_are_finite_at_the_extremes(dtype, log_rate, log_hazard, horizon):
+    p = single(log_rate, log_hazard, dtype=dtype)
     answers = [
         p.churn_probability(horizon),
         p.expected_transactions(horizon),
@@ -390,6 +357,6 @@ def test_closed_forms_and_their_gradients_are_finite_at_the_extremes(dtype, good
 
 
 def test_gradients_of_the_likelihood_equal_finite_differences():
-    leaves = [t.clone().requires_grad_() for t in vars(process()).values() if t is not None]
+    leaves = [t.clone().requires_grad_() for t in vars(process()).values()]
     window = [torch.full((6,), x, dtype=torch.float64) for x in (5.0, 2.0, 3.0, 6.0, 1.9)]
     assert torch.autograd.gradcheck(lambda *t: PurchaseProcess(*t).window_log_likelihood(*window), leaves)

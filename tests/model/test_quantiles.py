@@ -13,7 +13,7 @@ from seqclv.model.quantiles import by_support, spend_quantiles, support_bound, t
 LEVELS = (0.05, 0.5, 0.95)
 
 
-def process(*, customers=5, behaviours=3, seed=0, shapes=(-1.0, 3.0), rates=(-4.0, 1.0), goodbye=False, gone=0.0):
+def process(*, customers=5, behaviours=3, seed=0, shapes=(-1.0, 3.0), rates=(-4.0, 1.0), gone=0.0):
     """Random customers; `gone` shifts the logit of being gone, `shapes` and `rates` bound logarithms."""
     g = torch.Generator().manual_seed(seed)
 
@@ -28,7 +28,6 @@ def process(*, customers=5, behaviours=3, seed=0, shapes=(-1.0, 3.0), rates=(-4.
         draw(-6, 0.7),
         draw(*shapes),
         draw(0, 6),
-        draw(0.05, 0.95) if goodbye else None,
     )
 
 
@@ -38,12 +37,8 @@ def spend_distribution(p, horizon, y):
     rate, hazard = (t.exp().numpy()[..., None] for t in (p.log_rate, p.log_hazard))
     s = rate + hazard
     alive = stats.poisson.pmf(n, s * horizon) * (rate / s) ** n
-
-    def dropped(m):
-        return hazard / s * (rate / s) ** m * special.gammainc(m + 1, s * horizon)
-
-    rho = 0.0 if p.goodbye is None else p.goodbye.numpy()[..., None]
-    count = alive + (1 - rho) * dropped(n) + rho * dropped(n - 1)
+    dropped = hazard / s * (rate / s) ** n * special.gammainc(n + 1, s * horizon)
+    count = alive + dropped
     shape, mean = (t.exp().numpy()[..., None] for t in (p.log_shape, p.log_mean))
     reached = special.gammainc(shape * n, y[:, None, None] * shape / mean)
     return p.churn_probability(horizon).numpy() + (p.weight.numpy()[..., None] * count * reached).sum((1, 2))
@@ -63,9 +58,9 @@ def assert_quantiles(p, horizon, levels=LEVELS, tolerance=1e-6):
 
 
 @settings(max_examples=40)
-@given(seed=st.integers(0, 10**6), horizon=st.floats(0.1, 200), goodbye=st.booleans())
-def test_spend_quantiles_reach_their_level_in_the_distribution_function(seed, horizon, goodbye):
-    assert_quantiles(process(seed=seed, goodbye=goodbye), horizon)
+@given(seed=st.integers(0, 10**6), horizon=st.floats(0.1, 200))
+def test_spend_quantiles_reach_their_level_in_the_distribution_function(seed, horizon):
+    assert_quantiles(process(seed=seed), horizon)
 
 
 @pytest.mark.parametrize("shape", [0.05, 0.3, 30.0, 1000.0])
@@ -104,18 +99,19 @@ def test_spend_quantiles_just_above_the_churn_probability_are_small_and_finite(m
     assert abs(spend_distribution(p, 5.0, quantile[:, 0].numpy())[0] - level) < 1e-6
 
 
-def test_quantiles_of_one_sure_purchase_of_a_sure_amount_are_that_amount():
+def test_quantiles_at_levels_that_one_purchase_of_a_sure_amount_reaches_are_that_amount():
     one = torch.ones(1, 1, dtype=torch.float64)
-    # Dropout comes at once and with a last purchase: exactly one.
-    p = PurchaseProcess(torch.tensor([[-60.0, 0.0]], dtype=torch.float64), -30 * one, 8 * one, 6.9 * one, 3 * one, one)
-    median = spend_quantiles(p, 50.0, [0.5])[0, 0].item()
-    shape = np.exp(6.9)
-    assert median == pytest.approx(np.exp(3) * special.gammaincinv(shape, 0.5) / shape, rel=1e-6)
-    assert (transaction_quantiles(p, 50.0, LEVELS) == 1).all()
+    p = PurchaseProcess(torch.tensor([[-60.0, 0.0]], dtype=torch.float64), 0 * one, 0 * one, 6.9 * one, 3 * one)
+    none, once = p.transaction_pmf(50.0, 1)[0].tolist()
+    levels = [none + once * level for level in LEVELS]
+    shape = np.exp(6.9)  # so sure an amount that two purchases never cost as little as one
+    expected = np.exp(3) * special.gammaincinv(shape, LEVELS) / shape
+    np.testing.assert_allclose(spend_quantiles(p, 50.0, levels)[0].numpy(), expected, rtol=1e-6)
+    assert (transaction_quantiles(p, 50.0, levels) == 1).all()
 
 
 def test_spend_quantiles_never_fall_with_the_horizon():
-    p = process(customers=40, seed=7, goodbye=True)
+    p = process(customers=40, seed=7)
     quantiles = torch.stack([spend_quantiles(p, h, LEVELS) for h in (0.5, 1.0, 2.0, 5.0, 20.0, 90.0, 365.0)])
     steps = quantiles.diff(dim=0)
     assert (steps >= -1e-6 * quantiles[1:]).all()
@@ -149,9 +145,9 @@ def test_quantiles_of_a_customer_do_not_depend_on_the_others():
 
 
 @settings(max_examples=30)
-@given(seed=st.integers(0, 10**6), horizon=st.floats(0.1, 500), goodbye=st.booleans())
-def test_more_purchases_than_the_support_counts_are_negligible(seed, horizon, goodbye):
-    p = process(seed=seed, goodbye=goodbye, rates=(-6.0, 2.0))
+@given(seed=st.integers(0, 10**6), horizon=st.floats(0.1, 500))
+def test_more_purchases_than_the_support_counts_are_negligible(seed, horizon):
+    p = process(seed=seed, rates=(-6.0, 2.0))
     for rows, maximum in by_support(p, horizon):
         part = p.select(rows)
         assert (support_bound(part, horizon) <= maximum).all()
