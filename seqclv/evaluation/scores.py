@@ -10,7 +10,8 @@ from seqclv.data.windows import Outcome
 from seqclv.evaluation import metrics
 from seqclv.predictive import FloatArray, Predictive
 
-_DRAWS = 256  # per customer, for the CRPS of spend
+_DRAWS = 256  # per customer, where a CRPS comes from draws
+_PMF_CELLS = 50_000_000  # most entries of a table of PMFs: 400 MB
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def scores(predictive: Predictive, table: pa.Table, actual: Outcome, horizon_day
         _present(table, "churn_probability"),
         _present(table, "transactions_q05", "transactions_q50", "transactions_q95"),
         _present(table, "spend_q05", "spend_q50", "spend_q95"),
-        _transaction_crps(predictive, actual, horizon_days),
+        _transaction_crps(predictive, actual, horizon_days, seed),
         _spend_crps(predictive, actual, horizon_days, seed),
     )
 
@@ -51,12 +52,17 @@ def _present(table: pa.Table, *names: str) -> FloatArray | None:
     return columns[0] if len(columns) == 1 else np.stack(columns, axis=-1)
 
 
-def _transaction_crps(predictive: Predictive, actual: Outcome, horizon_days: float) -> FloatArray | None:
+def _transaction_crps(predictive: Predictive, actual: Outcome, horizon_days: float, seed: int) -> FloatArray | None:
+    """From the PMF; from draws where a customer with very many purchases would make the PMFs of all too long."""
     mean = predictive.expected_transactions([horizon_days])
     if mean is None:
         return None
     most = max(float(actual.transactions.max(initial=0)), float(mean.max(initial=0)))
-    pmf = predictive.transaction_pmf(horizon_days, int(most + 10 * np.sqrt(most) + 20))
+    maximum = int(most + 10 * np.sqrt(most) + 20)
+    if maximum * len(actual.transactions) > _PMF_CELLS:
+        draws = predictive.sample(horizon_days, _DRAWS, seed)
+        return None if draws is None else metrics.crps_from_draws(draws[0], actual.transactions)
+    pmf = predictive.transaction_pmf(horizon_days, maximum)
     return None if pmf is None else metrics.crps_from_pmf(pmf, actual.transactions)
 
 

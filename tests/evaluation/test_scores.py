@@ -145,3 +145,9 @@ def test_a_method_without_counts_or_without_money_has_null_for_their_section(act
     without_money = Scores(result.transactions, None, None, None, None, None, None)
     assert set(sections(without_money, actual)["spend"].values()) == {None}
     assert join([result, without_counts]).transactions is None
+
+
+def test_draws_stand_in_for_very_long_pmfs(forecast, table, actual, result, monkeypatch):
+    monkeypatch.setattr("seqclv.evaluation.scores._PMF_CELLS", 1)
+    drawn = scores(forecast, table, actual, HORIZON)
+    assert drawn.transaction_crps.mean() == pytest.approx(result.transaction_crps.mean(), rel=0.02)
