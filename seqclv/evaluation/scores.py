@@ -61,7 +61,8 @@ def _transaction_crps(predictive: Predictive, actual: Outcome, horizon_days: flo
     maximum = int(most + 10 * np.sqrt(most) + 20)
     if maximum * len(actual.transactions) > _PMF_CELLS:
         draws = predictive.sample(horizon_days, _DRAWS, seed)
-        return None if draws is None else metrics.crps_from_draws(draws[0], actual.transactions)
+        counts = None if draws is None else draws[0]
+        return None if counts is None else metrics.crps_from_draws(counts, actual.transactions)
     pmf = predictive.transaction_pmf(horizon_days, maximum)
     return None if pmf is None else metrics.crps_from_pmf(pmf, actual.transactions)
 
