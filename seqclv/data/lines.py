@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from seqclv.data.events import PURCHASE, FloatArray, IntArray
+from seqclv.data.netting import net_amounts, net_attributes
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -92,24 +93,10 @@ def _net_block(rows: pa.Table, numeric: int, categorical: int) -> Lines:
         customer_id=rows["customer"].take(pa.array(begins)).combine_chunks(),
         first=np.searchsorted(start, begins),
         timestamp=stamp[start].astype(np.int64),
-        amount=_net_amount(rows["amount"].to_numpy(), start),
+        amount=net_amounts(rows["amount"].to_numpy(), start, ROUNDING),
         event_type=code[start],
-        numeric=tuple(_net_attribute(rows[f"n{i}"].to_numpy(), start) for i in range(numeric)),
+        numeric=tuple(net_attributes(rows[f"n{i}"].to_numpy(), start) for i in range(numeric)),
         # Within an instant rows are ordered by amount, then by categories: the last one is the largest.
         categorical=tuple(rows[f"k{i}"].to_numpy()[last].astype(np.int32) for i in range(categorical)),
         duplicates=duplicates,
     )
-
-
-def _net_amount(amount: FloatArray, start: IntArray) -> FloatArray:
-    """[N] sums of amounts from each start on; a sum that is nothing but rounding is zero."""
-    total = np.add.reduceat(amount, start) + 0.0  # a negative zero becomes zero
-    gross = np.add.reduceat(np.abs(amount), start)
-    return np.where(np.abs(total) <= ROUNDING * gross, 0.0, total)
-
-
-def _net_attribute(values: FloatArray, start: IntArray) -> FloatArray:
-    """[N] sums that pass over missing values; NaN where all are missing."""
-    missing = np.isnan(values)
-    total = np.add.reduceat(np.where(missing, 0.0, values), start) + 0.0
-    return np.where(np.logical_and.reduceat(missing, start), np.nan, total)

@@ -21,6 +21,7 @@ from seqclv.data.events import (
     FloatArray,
     IntArray,
 )
+from seqclv.data.netting import net_amounts, net_attributes
 from seqclv.errors import InputError
 
 _WRITTEN = re.compile(r"\s*(\d{4}|$|NaT$)")  # a year first, or empty
@@ -100,11 +101,11 @@ def _netted(events: Events, lines: np.ndarray, period: int) -> tuple[Events, np.
     first = index[new]  # the first line of each transaction
     start = np.flatnonzero(new)
     amount = events.amount.copy()
-    amount[first] = _net(events.amount[index], start)
+    amount[first] = net_amounts(events.amount[index], start, _ROUNDING)
     numeric = {}
     for name, column in events.numeric.items():
         numeric[name] = column.copy()
-        numeric[name][first] = _sum_of_present(column[index], start)
+        numeric[name][first] = net_attributes(column[index], start)
     leading = index[_largest(events.amount[index], new)]  # the line that lends its categories
     categorical = {}
     for name, feature in events.categorical.items():
@@ -114,18 +115,6 @@ def _netted(events: Events, lines: np.ndarray, period: int) -> tuple[Events, np.
     keep = ~lines
     keep[first] = True
     return replace(events, amount=amount, numeric=numeric, categorical=categorical).rows(keep), lines[keep]
-
-
-def _net(amount: FloatArray, start: IntArray) -> FloatArray:
-    net = np.add.reduceat(amount, start)
-    gross = np.add.reduceat(np.abs(amount), start)
-    return np.where(np.abs(net) <= _ROUNDING * gross, 0.0, net)
-
-
-def _sum_of_present(column: FloatArray, start: IntArray) -> FloatArray:
-    present = ~np.isnan(column)
-    total = np.add.reduceat(np.where(present, column, 0.0), start)
-    return np.where(np.add.reduceat(present.astype(np.int64), start) > 0, total, np.nan)
 
 
 def _largest(amount: FloatArray, new: np.ndarray) -> IntArray:
