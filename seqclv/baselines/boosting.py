@@ -18,9 +18,9 @@ import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from seqclv.baselines.cutoff_features import Examples, cutoff_features, past_examples, trailing_windows
+from seqclv.baselines.fixed_horizon import at_most, require_fitted_horizon
 from seqclv.baselines.growth import Growth, growth, past_window
 from seqclv.data.events import MICROSECONDS_PER_DAY, PURCHASE, Events
-from seqclv.errors import InputError
 
 FloatArray = npt.NDArray[np.float64]
 Predictor = Callable[[FloatArray], FloatArray]  # [R, D] -> [R]
@@ -103,12 +103,7 @@ class BoostingForecast:
         """Unknown: means only."""
 
     def _repeat(self, values: FloatArray, horizons_days: Sequence[float]) -> FloatArray:
-        other = [h for h in horizons_days if h != self.horizon_days]
-        if other:
-            raise InputError(
-                f"A boosted model answers only the horizon it was fitted for, {self.horizon_days:g} days; "
-                f"asked for {other[0]:g} days; fit another one for it."
-            )
+        require_fitted_horizon("boosted model", self.horizon_days, horizons_days)
         return np.repeat(values[:, None], len(horizons_days), axis=1)
 
 
@@ -119,9 +114,7 @@ def fit_boosting(history: Events, cutoff: int, horizon_days: float, seed: int = 
     churn) for a quarter of the customers at the past cutoffs; then all customers are learned from, or 100,000 drawn
     at random from a larger base. Histories too short or small for trees get the base's averages.
     """
-    if history.customers > _MOST_CUSTOMERS:
-        chosen = np.random.default_rng(seed).choice(history.customers, _MOST_CUSTOMERS, replace=False)
-        history = history.select(np.sort(chosen))
+    history = at_most(history, _MOST_CUSTOMERS, np.random.default_rng(seed))
     span = (cutoff - int(history.timestamp.min(initial=cutoff))) / MICROSECONDS_PER_DAY
     window = past_window(horizon_days, span)
     examples = past_examples(history, cutoff, window, _CUTOFFS)

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
+from seqclv.baselines.fixed_horizon import at_most, require_fitted_horizon
 from seqclv.baselines.weekly_counts import (
     DAYS_PER_WEEK,
     WEEKS_OF_YEAR,
@@ -33,7 +34,6 @@ from seqclv.baselines.weekly_counts import (
 )
 from seqclv.data.events import MICROSECONDS_PER_DAY, Events
 from seqclv.data.sampling import uniforms
-from seqclv.errors import InputError
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -216,12 +216,7 @@ class WeeklyForecast:
         """Not given: the distribution of counts is, and money is unknown."""
 
     def _require_own(self, horizons_days: Sequence[float]) -> None:
-        other = [h for h in horizons_days if h != self.horizon_days]
-        if other:
-            raise InputError(
-                f"A weekly LSTM answers only the horizon it was fitted for, {self.horizon_days:g} days; asked for "
-                f"{other[0]:g} days; fit another one for it."
-            )
+        require_fitted_horizon("weekly LSTM", self.horizon_days, horizons_days)
 
 
 def fit_weekly_lstm(history: Events, cutoff: int, horizon_days: float, seed: int = 0) -> WeeklyModel:
@@ -231,8 +226,7 @@ def fit_weekly_lstm(history: Events, cutoff: int, horizon_days: float, seed: int
     of the customers is kept. The same seed gives the same model.
     """
     random = np.random.default_rng(seed)
-    if history.customers > _MOST_CUSTOMERS:
-        history = history.select(np.sort(random.choice(history.customers, _MOST_CUSTOMERS, replace=False)))
+    history = at_most(history, _MOST_CUSTOMERS, random)
     everybody = weekly_counts(history, cutoff, _MOST_COUNT)
     classes = int(everybody.count.max(initial=1)) + 1
     after_first = everybody.known[:, 1:]

@@ -26,9 +26,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqclv.baselines.cutoff_features import Examples, cutoff_features, past_examples, trailing_windows
+from seqclv.baselines.fixed_horizon import at_most, require_fitted_horizon
 from seqclv.baselines.growth import Growth, growth, past_window
 from seqclv.data.events import MICROSECONDS_PER_DAY, PURCHASE, Events
-from seqclv.errors import InputError
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -195,12 +195,7 @@ class ZilnForecast:
         return None, np.where(random.random(shape) < self.churn[:, None], 0.0, amount)
 
     def _require_own(self, horizons_days: Sequence[float]) -> None:
-        other = [h for h in horizons_days if h != self.horizon_days]
-        if other:
-            raise InputError(
-                f"A zero-inflated lognormal head answers only the horizon it was fitted for, {self.horizon_days:g} "
-                f"days; asked for {other[0]:g} days; fit another one for it."
-            )
+        require_fitted_horizon("zero-inflated lognormal head", self.horizon_days, horizons_days)
 
 
 def fit_ziln(history: Events, cutoff: int, horizon_days: float, seed: int = 0) -> ZilnModel:
@@ -209,9 +204,7 @@ def fit_ziln(history: Events, cutoff: int, horizon_days: float, seed: int = 0) -
     The network with the best likelihood of a fifth of the customers is kept. Histories too short or with too few
     purchases for a network get one distribution for everybody. The same seed gives the same model.
     """
-    if history.customers > _MOST_CUSTOMERS:
-        chosen = np.random.default_rng(seed).choice(history.customers, _MOST_CUSTOMERS, replace=False)
-        history = history.select(np.sort(chosen))
+    history = at_most(history, _MOST_CUSTOMERS, np.random.default_rng(seed))
     span = (cutoff - int(history.timestamp.min(initial=cutoff))) / MICROSECONDS_PER_DAY
     window = past_window(horizon_days, span)
     examples = past_examples(history, cutoff, window, _CUTOFFS)
