@@ -1,7 +1,6 @@
 """`seqclv backtest`: the whole honest experiment from a raw log."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from seqclv.commands.console import Console
@@ -29,19 +28,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Run the backtest and show the comparison."""
+    from seqclv.api import backtest
     from seqclv.comparison import text_table
-    from seqclv.data.windows import instant
-    from seqclv.evaluation.backtest import BacktestPlan, backtest
 
-    plan = BacktestPlan(
-        cutoffs=tuple(dict.fromkeys(instant(cutoff) for cutoff in args.cutoff)),
-        horizon_days=args.horizon,
-        seeds=tuple(dict.fromkeys(args.seeds)),
+    pooled = backtest(
+        config_of(args),
+        args.cutoff,
+        args.horizon,
+        args.out,
+        seeds=args.seeds,
+        quiet=args.quiet,
+        announce=console.say,
         baseline_forecasts=args.baseline_forecasts,
         further_baselines=tuple(dict.fromkeys(args.further_baselines)),
         keep_scores=args.keep_scores,
     )
-    pooled = backtest(config_of(args), plan, Path(args.out), quiet=args.quiet, announce=console.say)
     console.show(text_table(pooled))
     console.show(f"\nBundles, forecasts and metrics are in {args.out}")
     return {"out": args.out, **pooled}
