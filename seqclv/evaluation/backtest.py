@@ -10,6 +10,7 @@ where it stood.
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -42,6 +43,8 @@ from seqclv.files import whole_file
 from seqclv.training.train import train_bundle
 
 Announce = Callable[[str], None]
+
+_RESULT = re.compile(r"metrics\.json|\.work|seed-.+|\d{4}-\d{2}-\d{2}(T.+)?")  # the names that a backtest uses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,11 +215,21 @@ def inputs_digest(config: Config, plan: BacktestPlan, store: EventStore) -> str:
 
 
 def _workspace(out: Path, inputs: str) -> Path:
-    """The directory for what a resumed run needs; anything that other inputs left in `out` is removed."""
+    """The directory for what a resumed run needs; the results of other inputs in `out` are removed."""
     work, mark = out / ".work", out / ".work" / "inputs"
     if not (mark.is_file() and mark.read_text() == inputs):
-        if out.exists():
-            shutil.rmtree(out)
+        _remove_results(out)
         work.mkdir(parents=True)
         mark.write_text(inputs)
     return work
+
+
+def _remove_results(out: Path) -> None:
+    """Remove what a backtest writes into its directory, by name, and nothing else that lies there."""
+    for entry in out.iterdir() if out.is_dir() else ():
+        if not _RESULT.fullmatch(entry.name):
+            continue
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()

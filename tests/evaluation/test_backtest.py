@@ -103,6 +103,16 @@ def test_a_finished_backtest_is_replaced(small_config, finished, tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"2021-07-01", "metrics.json"}
 
 
+def test_what_lies_beside_an_earlier_result_stays(small_config, tmp_path):
+    out = tmp_path / "out"
+    (out / "notes").mkdir(parents=True)
+    (out / "notes" / "mine.txt").write_text("keep")
+    (out / "metrics.json").write_text("an earlier result")
+    backtest(small_config, CUTOFFS[1:], 30, out, quiet=True)
+    assert (out / "notes" / "mine.txt").read_text() == "keep"
+    assert {path.name for path in out.iterdir()} == {"2021-07-01", "metrics.json", "notes"}
+
+
 KILLED = """
 import json, os, signal, sys
 from seqclv.configfile import config_from
