@@ -20,6 +20,7 @@ step() {
   printf 'ok %4d s\n' $((SECONDS - start))
 }
 
+bash scripts/services.sh
 bash scripts/setup.sh --dev
 step 'lint' .venv/bin/ruff check .
 step 'format' .venv/bin/ruff format --check .
