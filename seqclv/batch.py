@@ -8,7 +8,7 @@ Shape legend, used in every comment of the package:
     F  numeric features of an event    G  categorical features of an event
     D  features of a query             K  behaviours of the mixture (index 0: already gone)
     H  horizons                        S  draws
-    J  harmonics of the season
+    J  harmonics of the season           R  trailing windows
 
 Times inside a batch are in units of `FeatureSchema.time_scale_days`, amounts in units of
 `FeatureSchema.amount_scale`, so that one set of hyperparameters serves hours and years, pennies and millions.
@@ -89,7 +89,8 @@ class EventBatch:
 
     Shape:
         numeric: [E, F] float32; categorical: [E, G] int64; step_sizes: [L] int64, customers with an l-th event
-        query_event: [N] int64; query: [N, D] float32; anchor: [N, 3] float32; phase: [N] float32
+        query_event: [N] int64; query: [N, D] float32; anchor: [N, 3] float32; trend: [N, 2, R] float32;
+        phase: [N] float32
     """
 
     numeric: Tensor
@@ -99,6 +100,7 @@ class EventBatch:
     query: Tensor  # standardized features at the cutoff
     phase: Tensor  # share of the year gone by at the cutoff
     anchor: Tensor  # logs of what conjugate posteriors expect: purchase rate, mean amount, dropout hazard
+    trend: Tensor  # logs of what trailing windows hold beside what a steady customer's would: purchases, mean amount
 
     def to(self, device: torch.device) -> Self:
         """Return the same batch on `device`."""

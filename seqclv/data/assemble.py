@@ -5,7 +5,7 @@ import torch
 
 from seqclv.batch import EventBatch, FeatureSchema, FutureWindow
 from seqclv.data.events import Events, FloatArray, IntArray
-from seqclv.data.features import Ledger, Query, Targets, anchors, event_features, query_features, year_share
+from seqclv.data.features import Ledger, Query, Targets, anchors, event_features, query_features, trends, year_share
 
 
 def event_batch(events: Events, book: Ledger, query: Query, schema: FeatureSchema) -> EventBatch:
@@ -31,6 +31,7 @@ def event_batch(events: Events, book: Ledger, query: Query, schema: FeatureSchem
         query=_tensor(np.clip(standardized, -8, 8)),
         phase=_tensor(year_share(query.cutoff)),
         anchor=_tensor(anchors(book, query, schema)),
+        trend=_tensor(trends(book, query, schema)),
     )
 
 

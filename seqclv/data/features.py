@@ -16,6 +16,7 @@ from seqclv.data.windows import search
 ANCHOR_PURCHASES = 0.5  # weight of the base's rate in the conjugate anchor, in purchases
 ANCHOR_AMOUNTS = 1.0  # weight of the base's mean amount, in purchases
 ANCHOR_DROPOUTS = 0.5  # shape of the hazard's prior; its scale is one time unit
+TREND_PURCHASES = 2.0  # weight of 'no trend', in purchases
 _SMALL = 1e-2  # added to times before the logarithm, time units
 
 
@@ -116,6 +117,32 @@ def anchors(book: Ledger, query: Query, schema: FeatureSchema) -> FloatArray:
     return np.log(np.stack([rate, mean, hazard], axis=-1))
 
 
+def trends(book: Ledger, query: Query, schema: FeatureSchema) -> FloatArray:
+    """[N, 2, R] how each trailing window differs from what a steady customer's would hold, as logarithms.
+
+    The purchases in the window beside the customer's purchases so far times the window's share of the age; and the mean
+    amount of the window beside that of all purchases. Both are drawn towards zero by `TREND_PURCHASES`.
+    """
+    first, repeats, age = _age(book, query)
+    number = repeats + 1
+    # Differences of running totals lose digits beside whales: no mean is taken to be nothing.
+    mean = np.maximum((book.amount[query.index] - book.amount[first]) / number, _SMALL**3 * schema.amount_scale)
+    columns = []
+    for window in schema.trailing_windows_days:
+        start = np.maximum(_window_start(book, query, window), first)
+        inside = (query.index - start).astype(np.float64)
+        steady = number * np.minimum(window / np.maximum(age, window), 1.0)
+        spend = np.maximum(book.amount[query.index] - book.amount[start], 0.0)
+        amount = (spend + TREND_PURCHASES * mean) / ((inside + TREND_PURCHASES) * mean)
+        columns.append([(inside + TREND_PURCHASES) / (steady + TREND_PURCHASES), amount])
+    return np.log(np.asarray(columns)).transpose(2, 1, 0)
+
+
+def _window_start(book: Ledger, query: Query, window_days: float) -> IntArray:
+    """[N] the first purchase inside the window of so many days before the cutoff."""
+    return search(book.offset, book.time, query.row, query.cutoff - round(window_days * MICROSECONDS_PER_DAY))
+
+
 def _age(book: Ledger, query: Query) -> tuple[IntArray, FloatArray, FloatArray]:
     first = book.offset[query.row]
     return first, (query.index - first - 1).astype(np.float64), days(query.cutoff - book.time[first])
@@ -171,7 +198,7 @@ def _amounts(book: Ledger, query: Query, schema: FeatureSchema) -> list[FloatArr
 def _trailing(book: Ledger, query: Query, schema: FeatureSchema) -> list[FloatArray]:
     columns = []
     for window in schema.trailing_windows_days:
-        start = search(book.offset, book.time, query.row, query.cutoff - round(window * MICROSECONDS_PER_DAY))
+        start = _window_start(book, query, window)
         columns.append(np.log1p((query.index - start).astype(np.float64)))
         spend = np.maximum(book.amount[query.index] - book.amount[start], 0)
         columns.append(np.log1p(spend / schema.amount_scale))

@@ -39,6 +39,7 @@ def batch(query_event=(0, 4, 2, 3), scale=1.0, shift=0.0):
         query=scale * torch.randn(4, 7, generator=g),
         phase=torch.tensor([0.1, 0.9, 0.0, 0.5]),
         anchor=torch.tensor([[-2.0, 0.3, -1.0], [1.0, -0.5, 0.0], [0.0, 0.0, -3.0], [-4.0, 2.0, -1.0]]),
+        trend=scale * torch.randn(4, 2, 2, generator=g),
     )
 
 
@@ -55,6 +56,18 @@ def test_the_answer_is_a_proper_distribution(encoder, behaviours):
     assert process.log_rate.shape == process.log_mean.shape == (4, behaviours)
     torch.testing.assert_close(process.log_weight.exp().sum(-1), torch.ones(4))
     assert all(torch.isfinite(t).all() for t in (process.log_rate, process.log_hazard, process.log_mean))
+
+
+def test_the_trend_moves_the_rate_and_the_mean_amount_of_all_behaviours_alike():
+    steady = network()
+    following = network()
+    with torch.no_grad():
+        following.trend[:] = torch.tensor([[0.5, 0.0], [0.0, -1.0]])
+    before, after, trend = steady(batch()), following(batch()), batch().trend
+    moved = (after.log_rate - before.log_rate, after.log_mean - before.log_mean)
+    torch.testing.assert_close(moved[0], (0.5 * trend[:, 0, :1]).expand(-1, 8))
+    torch.testing.assert_close(moved[1], (-1.0 * trend[:, 1, 1:]).expand(-1, 8))
+    torch.testing.assert_close(after.log_hazard, before.log_hazard)
 
 
 def test_an_untrained_network_answers_with_its_anchor():
