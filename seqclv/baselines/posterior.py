@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy.special import gammainccinv
 
 from seqclv.baselines.compound import Amounts, spend_quantile
+from seqclv.baselines.discounting import Course, earned, lasts_for_ever, time_nodes
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -55,6 +56,14 @@ class Future(Protocol):
 
     def draw(self, horizon: float, draws: int, generator: np.random.Generator) -> FloatArray:
         """[C, S] draws of N(H) given alive."""
+        ...
+
+    def course(self, time: FloatArray) -> Course:
+        """Alive, buying and buying twice at `time` [C, T], given alive at 0."""
+        ...
+
+    def lifetime(self) -> tuple[FloatArray, FloatArray]:
+        """[C] E[purchases ever | alive] and E[days alive | alive]; may be infinite."""
         ...
 
 
@@ -143,6 +152,54 @@ class ClassicalForecast:
         if self.amounts is None:
             return counts, np.full_like(counts, np.nan)
         return counts, self.amounts.draw(counts, generator)
+
+    def discounted_transactions(self, horizons_days: Sequence[float], rate: float) -> FloatArray:
+        """[C, H] E[sum of exp(-rate t_i)] over the purchases; `rate` is continuous, per day; H may be infinite."""
+        return np.stack([self.alive * self._moments(h, rate)[0] for h in horizons_days], axis=-1)
+
+    def discounted_spend(self, horizons_days: Sequence[float], rate: float) -> FloatArray:
+        """[C, H] E[sum of exp(-rate t_i) v_i]. NaN where amounts are unknown."""
+        mean = np.full(len(self), np.nan) if self.amounts is None else self.amounts.mean()
+        return self.discounted_transactions(horizons_days, rate) * mean[:, None]
+
+    def discounted_alive_days(self, horizons_days: Sequence[float], rate: float) -> FloatArray:
+        """[C, H] the integral of exp(-rate t) P(alive at t)."""
+        return np.stack([self.alive * self._moments(h, rate)[1] for h in horizons_days], axis=-1)
+
+    def transaction_variance(self, horizons_days: Sequence[float]) -> FloatArray:
+        """[C, H] Var[N]."""
+        columns = []
+        for horizon in horizons_days:
+            once, _, twice = self._moments(horizon, 0.0)
+            columns.append(self.alive * (twice + once) - (self.alive * once) ** 2)
+        return np.stack(columns, axis=-1)
+
+    def discounted_spend_variance(self, horizons_days: Sequence[float], rate: float) -> FloatArray | None:
+        """[C, H] Var[sum of exp(-rate t_i) v_i]; NaN where it is infinite, None where amounts are unknown.
+
+        The amounts of a customer share nu: E[v_i v_j] = p^2 E[nu^-2], E[v_i^2] = p (p + 1) E[nu^-2].
+        """
+        if self.amounts is None:
+            return None
+        p, square, mean = self.amounts.p, self.amounts.mean_square_scale(), self.amounts.mean()
+        columns = []
+        for horizon in horizons_days:
+            once, twice = self._moments(horizon, rate)[0], self._moments(horizon, rate)[2]
+            alone = once if rate == 0 else self._moments(horizon, 2 * rate)[0]
+            second = p * (p + 1) * square * alone + p**2 * square * twice
+            columns.append(self.alive * second - (self.alive * mean * once) ** 2)
+        return np.stack(columns, axis=-1)
+
+    def _moments(self, horizon: float, rate: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """[C] given alive: discounted purchases, discounted days alive, discounted pairs of purchases (both orders)."""
+        if lasts_for_ever(horizon, rate):
+            ever, days = self.future.lifetime()
+            return ever, days, np.full(len(self), np.nan)
+        time, weight = time_nodes(self.future.scale / np.maximum(self.future.shape, 1.0), horizon, rate)
+        course = self.future.course(time)
+        weight = weight * np.exp(-rate * time)
+        pairs = 2 * (weight * earned(time, rate) * course.pairs).sum(-1)
+        return (weight * course.buying).sum(-1), (weight * course.alive).sum(-1), pairs
 
     def _pmf(self, rows: IntArray, horizon: float, maximum: int) -> FloatArray:
         pmf = self.alive[rows, None] * self.future.select(rows).pmf(horizon, maximum)
