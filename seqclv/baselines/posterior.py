@@ -8,7 +8,7 @@ Shape: see `seqclv.predictive`; C customers.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.special import gammainccinv
 
 from seqclv.baselines.compound import Amounts, spend_quantile
-from seqclv.baselines.discounting import Course, earned, lasts_for_ever, time_nodes
+from seqclv.baselines.discounting import Course, moments
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -79,6 +79,7 @@ class ClassicalForecast:
     alive: FloatArray
     future: Future
     amounts: Amounts | None
+    _known: dict[tuple[tuple[float, ...], float], FloatArray] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.alive)
@@ -155,7 +156,7 @@ class ClassicalForecast:
 
     def discounted_transactions(self, horizons_days: Sequence[float], rate: float) -> FloatArray:
         """[C, H] E[sum of exp(-rate t_i)] over the purchases; `rate` is continuous, per day; H may be infinite."""
-        return np.stack([self.alive * self._moments(h, rate)[0] for h in horizons_days], axis=-1)
+        return np.asarray(self.alive[:, None] * self._moments(horizons_days, rate)[0])
 
     def discounted_spend(self, horizons_days: Sequence[float], rate: float) -> FloatArray:
         """[C, H] E[sum of exp(-rate t_i) v_i]. NaN where amounts are unknown."""
@@ -164,15 +165,13 @@ class ClassicalForecast:
 
     def discounted_alive_days(self, horizons_days: Sequence[float], rate: float) -> FloatArray:
         """[C, H] the integral of exp(-rate t) P(alive at t)."""
-        return np.stack([self.alive * self._moments(h, rate)[1] for h in horizons_days], axis=-1)
+        return np.asarray(self.alive[:, None] * self._moments(horizons_days, rate)[1])
 
     def transaction_variance(self, horizons_days: Sequence[float]) -> FloatArray:
         """[C, H] Var[N]."""
-        columns = []
-        for horizon in horizons_days:
-            once, _, twice = self._moments(horizon, 0.0)
-            columns.append(self.alive * (twice + once) - (self.alive * once) ** 2)
-        return np.stack(columns, axis=-1)
+        once, _, twice = self._moments(horizons_days, 0.0)
+        alive = self.alive[:, None]
+        return np.asarray(alive * (twice + once) - (alive * once) ** 2)
 
     def discounted_spend_variance(self, horizons_days: Sequence[float], rate: float) -> FloatArray | None:
         """[C, H] Var[sum of exp(-rate t_i) v_i]; NaN where it is infinite, None where amounts are unknown.
@@ -181,25 +180,26 @@ class ClassicalForecast:
         """
         if self.amounts is None:
             return None
-        p, square, mean = self.amounts.p, self.amounts.mean_square_scale(), self.amounts.mean()
-        columns = []
-        for horizon in horizons_days:
-            once, twice = self._moments(horizon, rate)[0], self._moments(horizon, rate)[2]
-            alone = once if rate == 0 else self._moments(horizon, 2 * rate)[0]
-            second = p * (p + 1) * square * alone + p**2 * square * twice
-            columns.append(self.alive * second - (self.alive * mean * once) ** 2)
-        return np.stack(columns, axis=-1)
+        p, square, mean = self.amounts.p, self.amounts.mean_square_scale()[:, None], self.amounts.mean()[:, None]
+        once, _, twice = self._moments(horizons_days, rate)
+        alone = once if rate == 0 else self._moments(horizons_days, 2 * rate)[0]
+        alive = self.alive[:, None]
+        second = alive * square * (p * (p + 1) * alone + p**2 * twice)
+        return np.asarray(second - (alive * mean * once) ** 2)
 
-    def _moments(self, horizon: float, rate: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """[C] given alive: discounted purchases, discounted days alive, discounted pairs of purchases (both orders)."""
-        if lasts_for_ever(horizon, rate):
-            ever, days = self.future.lifetime()
-            return ever, days, np.full(len(self), np.nan)
-        time, weight = time_nodes(self.future.scale / np.maximum(self.future.shape, 1.0), horizon, rate)
-        course = self.future.course(time)
-        weight = weight * np.exp(-rate * time)
-        pairs = 2 * (weight * earned(time, rate) * course.pairs).sum(-1)
-        return (weight * course.buying).sum(-1), (weight * course.alive).sum(-1), pairs
+    def _moments(self, horizons_days: Sequence[float], rate: float) -> FloatArray:
+        """[3, C, H] given alive; see `discounting.moments`. Each is computed once."""
+        key = (tuple(horizons_days), rate)
+        if key not in self._known:
+            horizons = np.asarray(horizons_days, dtype=np.float64)
+            endless = np.isinf(horizons) & (rate == 0)  # nothing ends the sum but the customers' own leaving
+            found = np.full((3, len(self), len(horizons)), np.nan)
+            unit = self.future.scale / np.maximum(self.future.shape, 1.0)
+            if not endless.all():
+                found[..., ~endless] = moments(self.future.course, unit, horizons[~endless], rate)
+            found[:2, :, endless] = np.stack(self.future.lifetime())[..., None]
+            self._known[key] = found
+        return self._known[key]
 
     def _pmf(self, rows: IntArray, horizon: float, maximum: int) -> FloatArray:
         pmf = self.alive[rows, None] * self.future.select(rows).pmf(horizon, maximum)

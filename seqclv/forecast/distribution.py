@@ -17,6 +17,7 @@ from seqclv.predictive import FloatArray
 
 _SHORTEST_DAYS, _LONGEST_DAYS = 1e-3, 1e6  # between which the median time to the next purchase is sought
 _BISECTIONS = 48  # to a relative 1e-13
+_HORIZON_BLOCK = 16  # horizons whose integrals are held at once
 
 
 @dataclass(frozen=True)
@@ -135,14 +136,21 @@ class ProcessForecast:
     def _discounted(
         self, horizons_days: Sequence[float], rate: float, worth: Callable[[PurchaseProcess], Tensor] | None
     ) -> FloatArray:
+        blocks = [horizons_days[i : i + _HORIZON_BLOCK] for i in range(0, len(horizons_days), _HORIZON_BLOCK)]
+        total = torch.cat([self._discounted_block(block, rate, worth) for block in blocks], dim=1)
+        return np.asarray((total / len(self.parts)).numpy())
+
+    def _discounted_block(
+        self, horizons_days: Sequence[float], rate: float, worth: Callable[[PurchaseProcess], Tensor] | None
+    ) -> Tensor:
+        """[N, H] summed over the networks."""
         total = torch.zeros(len(self), len(horizons_days), dtype=torch.float64)
         for part in self.parts:
             found, process = integrals(part, horizons_days, rate), part.process
-            if worth is None:
-                total += (process.weight.unsqueeze(-1) * found.alive).sum(1)
-            else:
-                total += ((process.weight * worth(process)).unsqueeze(-1) * found.purchases).sum(1)
-        return np.asarray((total / len(self.parts)).numpy())
+            weight = process.weight if worth is None else process.weight * worth(process)
+            time = found.alive if worth is None else found.purchases
+            total += torch.einsum("nk,nkh->nh", weight, time)
+        return total
 
     def transaction_variance(self, horizons_days: Sequence[float]) -> FloatArray:
         """[N, H] Var[number of purchases in the window]."""
