@@ -190,7 +190,8 @@ def _evaluate(connection: duckdb.DuckDBPyConnection, expression: str) -> pa.Chun
         raise InputError(
             f"A segment is one expression over the columns of a table of values, but {expression!r} is none: {reason}"
         ) from error
-    if answer.num_columns != 1 or answer.num_rows != _count(connection):
+    one = answer.num_columns == 1 and not pa.types.is_nested(answer.schema.types[0])
+    if not one or answer.num_rows != _count(connection):
         raise InputError(f"A segment is one expression for each customer, but {expression!r} is not: give one.")
     return answer["segment"]
 
