@@ -184,4 +184,6 @@ def _summary(valued: "Valued") -> str:
         lines.append(f"{name:<26}{row['customers']:>10,}{row['expected']:>16,.2f}{between:>32}")
     if document["level_spread"] is None:
         lines.append("\nThe intervals leave out the error that all customers share: give --level-spread.")
+    if not valued.manifest["tiers"]["stored_in_model"]:
+        lines.append("\nThe boundaries of the tiers are this base's own: --set-tiers stores them in the model.")
     return "\n".join([*lines, "", f"The values of {valued.customers:,} customers are in {valued.out}"])

@@ -61,7 +61,7 @@ class Valued:
     out: Path
     customers: int
     rows: int
-    tiers: Tiers
+    tiers: Tiers  # that were used
     manifest: dict[str, Any]
     totals: dict[str, Any]
 
