@@ -2,7 +2,7 @@
 """How often do 90 % intervals of totals contain what happened? Rolling cutoffs on public logs and simulated bases.
 
 python scripts/totals_coverage.py                                 Pareto/NBD on CDNOW's tenth and six simulated bases
-python scripts/totals_coverage.py --kind network --logs dataset:cdnow_sample --simulations 0 --set training.max_steps=300
+python scripts/totals_coverage.py --kind network --simulations 0 --set training.max_steps=300
 python scripts/totals_coverage.py --out coverage.json
 """
 
@@ -105,7 +105,7 @@ def _report(name: str, judged: "Sequence[Judged]") -> list[dict[str, object]]:
         part = [one for one in judged if one.total.quantity == quantity]
         if not part:
             continue
-        row = {
+        row: dict[str, object] = {
             "log": name,
             "quantity": quantity,
             "cutoffs": len(part),

@@ -8,6 +8,7 @@ from seqclv.commands.console import Console
 from seqclv.commands.options import add_log_options, add_output_options, add_tracking_options, with_log_columns
 
 if TYPE_CHECKING:
+    from seqclv.tiers import Tiers
     from seqclv.value.money import Terms
     from seqclv.value.run import Plan, Valued
     from seqclv.value.totals import LevelSpread
@@ -78,25 +79,25 @@ def _add_acquisition(parser: argparse.ArgumentParser) -> None:
 def _add_tiers(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("tiers")
     group.add_argument(
-        "--set-tiers", action="store_true", help="set the boundaries on this base and store them in the model"
+        "--set-tiers", action="store_true", help="store boundaries in the model: those of this base or of --tiers-of"
+    )
+    group.add_argument(
+        "--tiers-of", metavar="M", help="use the boundaries of this model, such as the predecessor; default: --model"
     )
     group.add_argument(
         "--tiers",
         nargs="+",
         metavar="NAME=SHARE",
-        help="names and shares of expected spend, with --set-tiers; "
+        help="names and shares of expected spend for --set-tiers; "
         "default: platinum=0.5 gold=0.3 silver=0.15 bronze=0.05",
     )
 
 
 def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Value, write and show."""
-    from seqclv.errors import InputError
     from seqclv.scoring import open_model
     from seqclv.value.log import store_tiers, tiers_home, value_log
 
-    if args.tiers and not args.set_tiers:
-        raise InputError("--tiers sets new boundaries, but --set-tiers is missing: give both.")
     bundle = open_model(args.model, tracking_uri=args.tracking_uri)
     plan = _plan(args, bundle.config.horizons_days)
     data = with_log_columns(bundle.config, args).data
@@ -114,7 +115,7 @@ def _plan(args: argparse.Namespace, horizons: tuple[float, ...]) -> "Plan":
     from seqclv.value.acquisition import read_costs
     from seqclv.value.run import Plan
 
-    names, shares = _tiers(args.tiers)
+    names, shares = _tiers(args)
     return Plan(
         cutoff=instant(args.cutoff),
         horizons_days=args.horizons or list(horizons),
@@ -124,6 +125,7 @@ def _plan(args: argparse.Namespace, horizons: tuple[float, ...]) -> "Plan":
         tier_names=names,
         tier_shares=shares,
         new_tiers=args.set_tiers,
+        tiers=_tiers_of(args),
     )
 
 
@@ -155,12 +157,29 @@ def _spread(given: list[float] | None) -> "LevelSpread | None":
     return LevelSpread(transactions=given[0], spend=given[1])
 
 
-def _tiers(words: list[str] | None) -> tuple[tuple[str, ...], tuple[float, ...]]:
+def _tiers_of(args: argparse.Namespace) -> "Tiers | None":
+    """The boundaries of the model that --tiers-of names."""
+    from seqclv.errors import InputError
+    from seqclv.scoring import open_model
+
+    if args.tiers_of is None:
+        return None
+    tiers = open_model(args.tiers_of, tracking_uri=args.tracking_uri).tiers
+    if tiers is None:
+        raise InputError(f"--tiers-of names a model that has tiers, but {args.tiers_of} has none: use --set-tiers.")
+    return tiers
+
+
+def _tiers(args: argparse.Namespace) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Names and shares of new tiers."""
     from seqclv.errors import InputError
     from seqclv.tiers import NAMES, SHARES
 
+    words = args.tiers
     if words is None:
         return NAMES, SHARES
+    if not args.set_tiers or args.tiers_of is not None:
+        raise InputError("--tiers is for new boundaries: give it with --set-tiers and without --tiers-of.")
     try:
         pairs = [word.rpartition("=") for word in words]
         return tuple(name for name, _, _ in pairs), tuple(float(share) for _, _, share in pairs)

@@ -52,6 +52,7 @@ class Plan:
     tier_names: tuple[str, ...] = NAMES
     tier_shares: tuple[float, ...] = SHARES
     new_tiers: bool = False  # set boundaries anew, whatever the model has
+    tiers: Tiers | None = None  # boundaries to use instead of the model's, such as those of its predecessor
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def value_store(
     torch.set_num_threads(1)  # small matrices: a second thread costs more than it brings
     base = _base(bundle, store, plan)
     economics = _economics(base, store, plan.terms)
-    known = None if plan.new_tiers else bundle.tiers
+    known = plan.tiers or (None if plan.new_tiers else bundle.tiers)
     valuer = Valuer(
         cutoff=plan.cutoff,
         horizons_days=horizons,
@@ -225,7 +226,7 @@ def _manifest(bundle: Bundle, store: EventStore, plan: Plan, valuer: Valuer, tie
         "log": {"fingerprint": store.fingerprint, "customers": store.customers},
         "terms": asdict(plan.terms),
         "economics": asdict(valuer.economics),
-        "tiers": asdict(tiers) | {"stored_in_model": valuer.tiers is not None},
+        "tiers": asdict(tiers) | {"stored_in_model": bundle.tiers == tiers},
         "lifecycle": asdict(valuer.rules),
         "customers": valuer.base.customers,
         "rows": valuer.base.customers * len(valuer.horizons_days),
