@@ -56,6 +56,13 @@ def test_nobody_who_spends_has_no_tiers():
         set_tiers(np.zeros(3), set_at="2024-01-01")
 
 
+def test_training_sets_tiers_on_its_own_base(small_bundle):
+    tiers = small_bundle.tiers
+    assert tiers.names == ("platinum", "gold", "silver", "bronze")
+    assert tiers.set_at == "2021-07-01T00:00:00"
+    assert tiers.bounds[0] > tiers.bounds[1] > tiers.bounds[2] > 0
+
+
 def test_a_bundle_keeps_its_tiers_and_an_old_one_has_none(small_bundle, tmp_path):
     tiers = set_tiers(np.array([3.0, 2.0, 1.0]), set_at="2024-01-01")
     save_bundle(small_bundle.with_tiers(tiers), tmp_path / "with")

@@ -37,7 +37,7 @@ from seqclv.value.money import NO_CURRENCY, Economics, Terms
 from seqclv.value.totals import LevelSpread, totals
 from seqclv.value.valuation import Valuer
 
-CURRENCY = "currency"  # a column of this name in a prepared store is taken for the currency
+CURRENCY = "currency"  # a column of this name is taken for the currency where no other is named
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,6 +65,8 @@ def test_an_unknown_variance_has_no_interval(make_values, tmp_path):
     assert chosen["expected"] == 2.0
     assert np.isnan(chosen["low"])
     assert np.isnan(chosen["high"])
+    low, high = interval(np.array([-100.0]), np.array([100.0]), 0.0)  # a loss is as wide as a gain
+    assert low[0] < -100 < high[0] < 0
     low, high = interval(np.array([0.0]), np.array([0.0]), 0.1)
     assert (low[0], high[0]) == (0.0, 0.0)
 
