@@ -9,7 +9,6 @@ that the first of the two set (as a retrained model inherits them, `seqclv value
 """
 
 import argparse
-import itertools
 import json
 import sys
 import tempfile
@@ -27,8 +26,9 @@ from seqclv.errors import InputError
 from seqclv.forecast.chunks import chunked
 from seqclv.forecast.forecaster import predict
 from seqclv.predictive import FloatArray
-from seqclv.tiers import HORIZON_DAYS, set_tiers
+from seqclv.tiers import HORIZON_DAYS
 from seqclv.training.train import train_bundle
+from seqclv.value.stability import tier_changes
 
 
 def main() -> int:
@@ -43,26 +43,8 @@ def main() -> int:
     except InputError as error:
         print(f"tier_stability: {error}", file=sys.stderr)
         return 2
-    result = compare(spend, args.cutoff)
-    print(json.dumps(result, indent=2))
+    print(json.dumps(tier_changes(spend, args.cutoff), indent=2))
     return 0
-
-
-def compare(spend: dict[int, FloatArray], cutoff: str) -> dict[str, object]:
-    """Shares of customers whose tier differs between two seeds, over all ordered pairs."""
-    tiers = {seed: set_tiers(values, set_at=cutoff) for seed, values in spend.items()}
-    inherited, own = [], []
-    for first, second in itertools.permutations(spend, 2):
-        before = tiers[first].assign(spend[first])
-        inherited.append(float(np.mean(before != tiers[first].assign(spend[second]))))
-        own.append(float(np.mean(before != tiers[second].assign(spend[second]))))
-    return {
-        "customers": len(next(iter(spend.values()))),
-        "seeds": list(spend),
-        "total_by_seed": {seed: float(values.sum()) for seed, values in spend.items()},
-        "moved_with_inherited_boundaries": {"mean": float(np.mean(inherited)), "worst": max(inherited)},
-        "moved_with_own_boundaries": {"mean": float(np.mean(own)), "worst": max(own)},
-    }
 
 
 def _expected_spend(past: Events, cutoff: int, config: Config, seed: int, horizon_days: float, work: str) -> FloatArray:

@@ -101,6 +101,10 @@ def value_store(
     book = None if plan.costs is None or not plan.terms.residual else AcquisitionBook()
     with whole_file(Path(out)) as staging:
         spend = _write(bundle, store, valuer, plan, book, staging, advance)
+        if np.isnan(spend).all():
+            raise InputError(
+                "A valuation needs amounts, but this model was trained on none: train it on a log with amounts."
+            )
         tiers = known or _new_tiers(spend, plan)
         if known is None:
             _fill_tiers(staging, tiers, spend, len(horizons))
