@@ -26,6 +26,7 @@ _EXPORTS = {
     "score": "seqclv.api",
     "simulate": "seqclv.data.simulate",
     "train": "seqclv.pipeline",
+    "value_customers": "seqclv.api",
 }
 
 __all__ = ["__version__", *sorted(_EXPORTS)]  # noqa: PLE0604

@@ -13,6 +13,7 @@ from seqclv.scoring import open_model, score_log
 
 if TYPE_CHECKING:
     from seqclv.forecast.engines.local import Scored
+    from seqclv.value.run import Plan, Valued
 
 Announce = Callable[[str], None]
 
@@ -62,6 +63,16 @@ def score(
     """Forecast every customer of a log with a purchase before the cutoff; see `seqclv.forecast.engines.local`."""
     bundle = model if isinstance(model, Bundle) else open_model(model)
     return score_log(bundle, data, instant(cutoff), horizons_days, Path(out), announce=announce)
+
+
+def value_customers(
+    model: Bundle | str | Path, data: DataConfig, plan: "Plan", out: str | Path, *, announce: Announce = _silent
+) -> "Valued":
+    """Turn forecasts into money: what the command `value` does; see `seqclv.value.run` for the plan and the result."""
+    from seqclv.value.log import value_log
+
+    bundle = model if isinstance(model, Bundle) else open_model(model)
+    return value_log(bundle, data, plan, Path(out), announce=announce)
 
 
 def register(model: str | Path, name: str, *, alias: str | None = None, tracking_uri: str | None = None) -> str:

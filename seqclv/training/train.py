@@ -12,6 +12,7 @@ from seqclv.bundle import Bundle, git_commit
 from seqclv.config import Config, DataConfig
 from seqclv.data.events import PURCHASE, Events
 from seqclv.data.windows import to_timestamp
+from seqclv.forecast.tiering import with_tiers
 from seqclv.training.fit import FitResult, Observer, fit_networks
 
 
@@ -42,14 +43,14 @@ def train_bundle(
         networks=result.networks,
         git_commit=git_commit(),
     )
-    return bundle, result
+    return with_tiers(bundle, history, cutoff), result
 
 
 def classical_bundle(
     kind: ClassicalKind, history: Events, cutoff: int, *, horizon_days: float, config: Config, fingerprint: str
 ) -> Bundle:
     """Fit a classical model, as deployable as the network."""
-    return Bundle(
+    bundle = Bundle(
         kind=kind,
         config=portable(config),
         training_cutoff=cutoff,
@@ -59,6 +60,7 @@ def classical_bundle(
         classical=fit_classical(kind, rfm_table(history, cutoff)),
         git_commit=git_commit(),
     )
+    return with_tiers(bundle, history, cutoff)
 
 
 def portable(config: Config) -> Config:
