@@ -22,6 +22,7 @@ from safetensors.torch import save as save_tensors
 
 from seqclv.baselines.classical import ClassicalModel
 from seqclv.batch import FeatureSchema
+from seqclv.calibration import Calibration
 from seqclv.card import model_card
 from seqclv.config import Config
 from seqclv.errors import InputError
@@ -45,6 +46,7 @@ class Bundle:
     fingerprint: str  # of the log it was trained on
     training: Mapping[str, Any] = field(default_factory=dict)  # customers, purchases, first purchase, seconds ...
     metrics: Mapping[str, Any] | None = None  # the held-out comparison, as metrics.json has it
+    calibration: Calibration | None = None  # what earlier cutoffs said of its level
     tiers: Tiers | None = None  # boundaries of the value tiers, see seqclv.tiers
     schema: FeatureSchema | None = None
     networks: tuple[Network, ...] = ()
@@ -101,7 +103,7 @@ def _document(bundle: Bundle, files: Mapping[str, bytes]) -> bytes:
         "fingerprint": bundle.fingerprint,
         "training": dict(bundle.training),
         "metrics": bundle.metrics,
-        "calibration": None,
+        "calibration": None if bundle.calibration is None else asdict(bundle.calibration),
         "tiers": None if bundle.tiers is None else asdict(bundle.tiers),
         "networks": len(bundle.networks),
         "config": asdict(bundle.config),
@@ -140,6 +142,7 @@ def load_bundle(directory: Path) -> Bundle:
             fingerprint=document["fingerprint"],
             training=document["training"],
             metrics=document["metrics"],
+            calibration=TypeAdapter(Calibration | None).validate_python(document.get("calibration")),
             tiers=TypeAdapter(Tiers | None).validate_python(document.get("tiers")),
             schema=schema or None,
             networks=networks,

@@ -8,10 +8,10 @@ from seqclv.commands.console import Console
 from seqclv.commands.options import add_log_options, add_output_options, add_tracking_options, with_log_columns
 
 if TYPE_CHECKING:
+    from seqclv.calibration import LevelSpread
     from seqclv.tiers import Tiers
     from seqclv.value.money import Terms
     from seqclv.value.run import Plan, Valued
-    from seqclv.value.totals import LevelSpread
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -147,8 +147,8 @@ def _terms(args: argparse.Namespace) -> "Terms":
 
 
 def _spread(given: list[float] | None) -> "LevelSpread | None":
+    from seqclv.calibration import LevelSpread
     from seqclv.errors import InputError
-    from seqclv.value.totals import LevelSpread
 
     if given is None:
         return None

@@ -135,7 +135,7 @@ def trends(book: Ledger, query: Query, schema: FeatureSchema) -> FloatArray:
         spend = np.maximum(book.amount[query.index] - book.amount[start], 0.0)
         amount = (spend + TREND_PURCHASES * mean) / ((inside + TREND_PURCHASES) * mean)
         columns.append([(inside + TREND_PURCHASES) / (steady + TREND_PURCHASES), amount])
-    return np.log(np.asarray(columns)).transpose(2, 1, 0)
+    return np.asarray(np.log(columns).transpose(2, 1, 0))
 
 
 def _window_start(book: Ledger, query: Query, window_days: float) -> IntArray:

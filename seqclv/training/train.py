@@ -12,6 +12,7 @@ from seqclv.bundle import Bundle, git_commit
 from seqclv.config import Config, DataConfig
 from seqclv.data.events import PURCHASE, Events
 from seqclv.data.windows import to_timestamp
+from seqclv.forecast.levels import with_levels
 from seqclv.forecast.tiering import with_tiers
 from seqclv.training.fit import FitResult, Observer, fit_networks
 
@@ -43,7 +44,7 @@ def train_bundle(
         networks=result.networks,
         git_commit=git_commit(),
     )
-    return with_tiers(bundle, history, cutoff), result
+    return with_tiers(with_levels(bundle, history, cutoff), history, cutoff), result
 
 
 def classical_bundle(
@@ -60,7 +61,7 @@ def classical_bundle(
         classical=fit_classical(kind, rfm_table(history, cutoff)),
         git_commit=git_commit(),
     )
-    return with_tiers(bundle, history, cutoff)
+    return with_tiers(with_levels(bundle, history, cutoff), history, cutoff)
 
 
 def portable(config: Config) -> Config:

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import torch
 
 from seqclv.bundle import Bundle
+from seqclv.calibration import LevelSpread
 from seqclv.config import DataConfig
 from seqclv.data.store import EventStore
 from seqclv.data.windows import to_timestamp
@@ -34,7 +35,7 @@ from seqclv.value.acquisition import AcquisitionBook, Costs
 from seqclv.value.columns import VALUE_SCHEMA
 from seqclv.value.facts import Base, facts
 from seqclv.value.money import NO_CURRENCY, Economics, Terms
-from seqclv.value.totals import LevelSpread, totals
+from seqclv.value.totals import totals
 from seqclv.value.valuation import Valuer
 
 CURRENCY = "currency"  # a column of this name is taken for the currency where no other is named
@@ -48,7 +49,7 @@ class Plan:
     horizons_days: Sequence[float]
     terms: Terms
     costs: Costs | None = None
-    spread: LevelSpread | None = None  # None: unknown, so that totals have no interval but their customers' own
+    spread: LevelSpread | None = None  # of the shared level; None: the model's own, where it knows one
     tier_names: tuple[str, ...] = NAMES
     tier_shares: tuple[float, ...] = SHARES
     new_tiers: bool = False  # set boundaries anew, whatever the model has
@@ -87,6 +88,7 @@ def value_store(
     torch.set_num_threads(1)  # small matrices: a second thread costs more than it brings
     base = _base(bundle, store, plan)
     economics = _economics(base, store, plan.terms)
+    spread = plan.spread or (bundle.calibration.spread if bundle.calibration else None)
     known = plan.tiers or (None if plan.new_tiers else bundle.tiers)
     valuer = Valuer(
         cutoff=plan.cutoff,
@@ -111,8 +113,8 @@ def value_store(
         document = {
             "cutoff": to_timestamp(plan.cutoff).isoformat(),
             "currency": economics.currency,
-            "level_spread": None if plan.spread is None else asdict(plan.spread),
-            "totals": totals(staging, plan.spread or LevelSpread()),
+            "level_spread": None if spread is None else asdict(spread),
+            "totals": totals(staging, spread or LevelSpread()),
             "acquisition": None if book is None or plan.costs is None else book.table(plan.costs),
         }
     manifest = _manifest(bundle, store, plan, valuer, tiers)

@@ -13,13 +13,13 @@ Shape: G groups.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from seqclv.calibration import LevelSpread
 from seqclv.data.database import quoted
 from seqclv.predictive import FloatArray
 from seqclv.value.database import horizons_of, open_values
@@ -32,18 +32,6 @@ QUANTITIES: Mapping[str, tuple[str, str, str]] = {  # expected, own variance, ce
     "spend": ("expected_spend", "spend_variance", "0"),
     "value": ("contribution", "value_variance", "service_cost"),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class LevelSpread:
-    """Standard deviation of actual / forecast totals over earlier cutoffs, shares; 0.05 is five per cent."""
-
-    transactions: float = 0.0
-    spend: float = 0.0
-
-    def of(self, quantity: str) -> float:
-        """The spread that a quantity's total has: money follows the spread of spend."""
-        return self.transactions if quantity == "transactions" else self.spend
 
 
 def interval(

@@ -6,13 +6,14 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
+from seqclv.calibration import LevelSpread
 from seqclv.data.events import MICROSECONDS_PER_DAY
 from seqclv.data.simulate import SimulationConfig, simulate
 from seqclv.data.store import events_from_frame
 from seqclv.data.windows import instant
 from seqclv.training.train import classical_bundle
 from seqclv.value.coverage import Total, judge, level_spread, rolling_totals
-from seqclv.value.totals import LevelSpread, interval, totals
+from seqclv.value.totals import interval, totals
 
 
 @pytest.fixture(scope="module")
