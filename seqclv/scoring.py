@@ -104,7 +104,7 @@ class Model:
         instant_ = instant(cutoff)
         if instant_ < self.bundle.training_cutoff:
             warnings.warn(_too_early(self.bundle, instant_), stacklevel=2)
-        data = replace(self.bundle.config.data, transactions=(), **columns)
+        data = replace(self.bundle.config.data.without_places(), require_columns=False, **columns)
         past = history(_events(log, data), instant_, self.bundle.merge)
         if past.customers == 0:
             raise InputError(
