@@ -38,6 +38,8 @@ def batch(query_event=(0, 4, 2, 3), scale=1.0, shift=0.0):
         query_event=torch.tensor(query_event),
         query=scale * torch.randn(4, 7, generator=g),
         phase=torch.tensor([0.1, 0.9, 0.0, 0.5]),
+        static_numeric=torch.zeros(4, 0),
+        static_categorical=torch.zeros(4, 0, dtype=torch.int64),
         anchor=torch.tensor([[-2.0, 0.3, -1.0], [1.0, -0.5, 0.0], [0.0, 0.0, -3.0], [-4.0, 2.0, -1.0]]),
         trend=scale * torch.randn(4, 2, 2, generator=g),
     )
