@@ -85,10 +85,8 @@ def mapped_frame(connection: duckdb.DuckDBPyConnection, frame: "Frame", data: Da
 
 def named_places(data: DataConfig) -> list[str]:
     """Files and URLs of a log as the user names them."""
-    return [
-        *data.transactions,
-        *(place for source in data.sources for place in (source.files or [source.sql.url] if source.sql else [])),
-    ]
+    of_sources = [[source.sql.url] if source.sql is not None else source.files for source in data.sources]
+    return [*data.transactions, *(place for places in of_sources for place in places)]
 
 
 def _short_form(data: DataConfig) -> SourceConfig:
