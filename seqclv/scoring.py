@@ -81,8 +81,9 @@ def _unknown(bundle: Bundle, log: StoreInfo | Events) -> str | None:
     if schema is None:
         return None
     known = {*log.numeric, *log.categorical, *log.static_numeric, *log.static_categorical}
-    features = (*schema.numeric, *schema.categorical, *schema.static_numeric, *schema.static_categorical)
-    missing = [f"attribute '{feature.name}'" for feature in features if feature.name not in known]
+    names = [feature.name for feature in (*schema.numeric, *schema.static_numeric)]
+    names += [feature.name for feature in (*schema.categorical, *schema.static_categorical)]
+    missing = [f"attribute '{name}'" for name in names if name not in known]
     if not set(schema.event_types) & set(log.further_types):
         missing += [f"events '{name}'" for name in schema.event_types]
     if not missing:
