@@ -17,6 +17,8 @@ def connect(scratch: Path | None) -> duckdb.DuckDBPyConnection:
     if scratch is not None:
         settings |= {"memory_limit": MEMORY_LIMIT, "temp_directory": str(scratch / "spill")}
     connection = duckdb.connect(str(scratch / "staging.duckdb") if scratch is not None else ":memory:", config=settings)
+    # In a notebook DuckDB shows one, on standard output, which belongs to results.
+    run(connection, "SET enable_progress_bar = false")
     try:
         run(connection, "SET TimeZone = 'UTC'")  # only the text of rejected rows depends on it
     except duckdb.Error:  # builds without ICU know no time zones and write UTC anyway

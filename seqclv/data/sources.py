@@ -177,21 +177,24 @@ def _group_relation(
 ) -> Relation:
     origin = f"'{files[0]}'" + (f" and {len(files) - 1} more" if len(files) > 1 else "")
     _require_unique(names, origin)
+    path = FILE_COLUMN
+    while path in {name.casefold() for name in names}:
+        path += "_"
     paths = "[" + ", ".join(quoted(glob.escape(str(file))) for file in files) + "]"
     if kind == "parquet":
         aliases = ", ".join(f"c{i}" for i in range(len(names)))
-        options = f"binary_as_string=true, hive_partitioning=false, filename='{FILE_COLUMN}'"
+        options = f"binary_as_string=true, hive_partitioning=false, filename='{path}'"
         scan = f"read_parquet({paths}, {options}) AS t({aliases})"
     else:
         columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(names)))
         scan = (
             f"read_csv({paths}, columns={{{columns}}}, auto_detect=false, header=true, delim={quoted(kind[4:])}, "
             f"compression='{kind[:4]}', quote='\"', escape='\"', nullstr='', store_rejects=true, "
-            f"hive_partitioning=false, filename='{FILE_COLUMN}')"
+            f"hive_partitioning=false, filename='{path}')"
         )
     types = relation_types(connection, scan)[: len(names)]
     if partitions:
-        scan = with_partitions(scan, FILE_COLUMN, len(names), partitions)
+        scan = with_partitions(scan, path, len(names), partitions)
     return Relation(scan, (*names, *partitions), (*types, *("VARCHAR" for _ in partitions)), origin)
 
 

@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
+from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
@@ -93,8 +94,8 @@ def _answering(sql: SqlConfig, url: str) -> Iterator[None]:
         if not _is_drivers(error):
             raise
         reason = without_credentials(" ".join(str(error).replace(url, "the database").split()))[:300].rstrip(". ")
-        secret = _password(url)
-        reason = reason.replace(secret, "***") if secret else reason
+        for secret in _passwords(url):
+            reason = reason.replace(secret, "***")
         raise InputError(f"A database must answer, but {describe(sql)} does not: {reason}.") from None
 
 
@@ -109,9 +110,10 @@ def _is_drivers(error: Exception) -> bool:
     )
 
 
-def _password(url: str) -> str | None:
-    found = re.search(r"://[^:/@\s]*:(.+)@", url) or re.search(r"(?i)password=([^&;\s]+)", url)
-    return found[1] if found else None
+def _passwords(url: str) -> set[str]:
+    """The passwords in a URL, as it writes them and as they are."""
+    found = re.findall(r"://[^:/@\s]*:(.+)@", url) + re.findall(r"(?i)(?:password|passwd|pwd)=([^&;\s]+)", url)
+    return {*found, *(unquote(password) for password in found)}
 
 
 def _batches(url: str, sql: SqlConfig) -> AbstractContextManager[pa.RecordBatchReader]:

@@ -163,3 +163,15 @@ def test_parquet_types_may_differ_from_file_to_file(tmp_path):
     pq.write_table(text, tmp_path / "b.parquet")
     expected = reference(tmp_path).fingerprint
     assert store_of(tmp_path, Path(tmp_path / "a.parquet"), tmp_path / "b.parquet", **COLUMNS).fingerprint == expected
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_a_column_may_be_called_as_our_own(tmp_path, kind):
+    frame = ROWS.assign(source_file="x", source_file_="y", customer="z", left_out="w")
+    path = tmp_path / "channel=web" / f"log.{kind}"
+    path.parent.mkdir()
+    frame = frame.drop(columns="channel")
+    frame.to_parquet(path) if kind == "parquet" else frame.to_csv(path, index=False)
+    names = ("source_file", "source_file_", "customer", "left_out", "channel")
+    found = store_of(tmp_path, path, categorical=names, where="left_out = 'w'").info.categorical
+    assert [found[name] for name in names] == [("x",), ("y",), ("z",), ("w",), ("web",)]

@@ -1,5 +1,7 @@
 import json
 import sqlite3
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -119,6 +121,7 @@ def test_what_a_database_refuses_is_one_sentence_without_the_password(postgres_u
     url = postgres_url.replace("postgresql", driver, 1)
     wrong = [
         (url.replace(PASSWORD, "fal:sch"), {"query": "SELECT 1"}),
+        (url.replace(PASSWORD, "fal%3Asch"), {"query": "SELECT 1"}),
         (url.replace("127.0.0.1", "127.0.0.2"), {"query": "SELECT 1"}),
         (url, {"query": f"SELECT '{PASSWORD}' FROM nowhere"}),
         (url, {"table": "nowhere"}),
@@ -234,3 +237,14 @@ def test_a_password_reaches_neither_store_nor_bundle_nor_tracking(small_bundle, 
         assert PASSWORD not in (tmp_path / "bundle/bundle.json").read_text()
         assert "postgresql" not in (tmp_path / "bundle/bundle.json").read_text()
     assert named_places(rich.data) == [url]
+
+
+def test_the_staging_shows_no_progress_of_its_own_where_somebody_watches():
+    """DuckDB takes a program without a file for somebody at a console."""
+    code = """
+from seqclv.data.database import connect
+with connect(None) as connection:
+    print(connection.execute("SELECT current_setting('enable_progress_bar')").fetchall())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[(False,)]\n"
