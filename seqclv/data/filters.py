@@ -37,6 +37,7 @@ def left_out(connection: duckdb.DuckDBPyConnection, where: str, scan: str, names
         InputError: it is no expression of the kind above, names a column that is not there, or does not fit the types.
     """
     tree = _tree(connection, where)
+    where = _shown(where)
     for node in _nodes(tree, "COLUMN_REF"):
         node["column_names"][0] = f"c{_position(node['column_names'][0], names, where, origin)}"
     [(written,)] = run_with(connection, "SELECT json_deserialize_sql(CAST(? AS JSON))", json.dumps(tree))
@@ -113,9 +114,14 @@ def _require_plain_functions(connection: duckdb.DuckDBPyConnection, where: str, 
 
 def _refused(where: str, reason: str) -> InputError:
     return InputError(
-        f'A filter is one SQL expression over the columns of a row, such as quantity > 0, but "{where}" is not: '
+        f'A filter is one SQL expression over the columns of a row, such as x > 0, but "{_shown(where)}" is not: '
         f"{reason.rstrip('.')}."
     )
+
+
+def _shown(where: str) -> str:
+    """An expression in one line."""
+    return " ".join(where.split())
 
 
 def _nodes(part: Any, kind: str | None = None) -> Iterator[Any]:

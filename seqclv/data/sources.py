@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seqclv.config import SqlConfig
+from seqclv.credentials import without_credentials
 from seqclv.data import sql as database
 from seqclv.data.database import first_line, identifier, quoted, relation_types
 from seqclv.data.hive import partition_columns, with_partitions
@@ -112,7 +113,8 @@ def find_files(patterns: Iterable[str]) -> list[Path]:
         path = Path(pattern)
         starts = [path] if path.exists() else [Path(match) for match in glob.glob(pattern, recursive=True)]
         if not starts:
-            raise InputError(f"A log must exist, but there is no file, directory or match for '{pattern}'.")
+            shown = without_credentials(pattern)
+            raise InputError(f"A log must exist, but there is no file, directory or match for '{shown}'.")
         files = [file for start in starts for file in (_walk(start) if start.is_dir() else [start])]
         inside = next((table for file in files if (table := inside_delta(file)) is not None), None)
         if inside is not None:

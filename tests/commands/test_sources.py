@@ -133,6 +133,8 @@ def test_a_database_on_the_command_line_and_in_a_configuration(desk, capsys, pos
         ["--set", f"data.transactions=postgresql://me:{PASSWORD}@host/db"],
         ["--set", f"data.sources=[{{sql: {{url: 'postgresql://me:{PASSWORD}@h/db'}}}}]"],
         ["--set", f"data.sources=[{{files: ['postgresql://me:{PASSWORD}@h/db']}}]"],
+        ["--transactions", "orders", "--set", f"data.identities={{files: 'postgresql://me:{PASSWORD}@h/db'}}"],
+        ["--transactions", "orders", "--set", f"data.customers={{files: 'mysql://me:{PASSWORD}@h/db', numeric: [a]}}"],
     ],
 )
 def test_no_message_shows_a_password(desk, capsys, arguments):

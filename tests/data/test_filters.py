@@ -74,12 +74,14 @@ def test_rows_stay_for_which_the_expression_is_true(where, total):
         "amount > date '2024-01-01'",
         "'unclosed",
         "true /*",
+        "amount >\n1;\nselect 1",
+        "nosuch\n> 1",
     ],
 )
 def test_all_else_is_refused_in_one_sentence(where):
     with pytest.raises(InputError, match="A filter") as refused:
         kept(where)
-    assert "\n" not in str(refused.value).replace(where, "")
+    assert "\n" not in str(refused.value)
 
 
 def test_an_ambiguous_name_is_refused_and_an_exact_one_is_not():
