@@ -10,7 +10,7 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -63,7 +63,8 @@ class Bundle:
     def version(self) -> str:
         """A short name of the content: two models that forecast alike have the same."""
         digest = hashlib.sha256(_weights(self))
-        digest.update(json.dumps([self.kind, _as_json(self.schema), _as_json(self.classical)], sort_keys=True).encode())
+        parts = [self.kind, _without_defaults(self.schema), _as_json(self.classical)]
+        digest.update(json.dumps(parts, sort_keys=True).encode())
         return digest.hexdigest()[:12]
 
     def with_tiers(self, tiers: Tiers) -> Self:
@@ -118,6 +119,14 @@ def _as_json(value: FeatureSchema | ClassicalModel | None) -> dict[str, Any] | N
     if value is None:
         return None
     return asdict(value) if isinstance(value, FeatureSchema) else value.to_dict()
+
+
+def _without_defaults(schema: FeatureSchema | None) -> dict[str, Any] | None:
+    """The schema as JSON, without fields at their default: a field added later does not rename older models."""
+    if schema is None:
+        return None
+    default = {f.name for f in fields(schema) if f.default is not MISSING and getattr(schema, f.name) == f.default}
+    return {name: value for name, value in asdict(schema).items() if name not in default}
 
 
 def load_bundle(directory: Path) -> Bundle:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from seqclv.batch import DAYS_PER_YEAR, FeatureSchema
 from seqclv.data.events import FIRST_FURTHER_TYPE, MICROSECONDS_PER_DAY, PURCHASE, REFUND, Events, FloatArray, IntArray
+from seqclv.data.static import codes_of, standardized
 from seqclv.data.windows import search
 
 ANCHOR_PURCHASES = 0.5  # weight of the base's rate in the conjugate anchor, in purchases
@@ -279,10 +280,7 @@ def event_features(events: Events, schema: FeatureSchema) -> tuple[FloatArray, I
         year = 2 * np.pi * year_share(events.timestamp)
         columns += [np.sin(year), np.cos(year)]
     for feature in schema.numeric:
-        value = events.numeric[feature.name]
-        present = ~np.isnan(value)
-        standardized = np.clip((value - feature.mean) / feature.std, -8, 8)
-        columns += [np.where(present, standardized, 0.0), present.astype(np.float64)]
+        columns += standardized(events.numeric.get(feature.name), feature, len(events))
     return np.stack(columns, axis=-1).reshape(len(events), len(columns)), _codes(events, schema)
 
 
@@ -297,10 +295,5 @@ def _codes(events: Events, schema: FeatureSchema) -> IntArray:
     known = {name: i + FIRST_FURTHER_TYPE + 1 for i, name in enumerate(schema.event_types)}
     table = [code + 1 for code in range(FIRST_FURTHER_TYPE)] + [known.get(name, 0) for name in events.further_types]
     columns = [np.asarray(table, dtype=np.int64)[events.event_type]]
-    for feature in schema.categorical:
-        column = events.categorical[feature.name]
-        code = {value: i + 1 for i, value in enumerate(feature.vocabulary)}
-        # One extra entry at the end: code -1 (missing) indexes it and is out of vocabulary.
-        lookup = np.asarray([*(code.get(value, 0) for value in column.values), 0], dtype=np.int64)
-        columns.append(lookup[column.codes])
+    columns += [codes_of(events.categorical.get(f.name), f.vocabulary, len(events)) for f in schema.categorical]
     return np.stack(columns, axis=-1)

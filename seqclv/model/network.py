@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from seqclv.batch import EventBatch, FeatureSchema
 from seqclv.config import ModelConfig
-from seqclv.model.embedding import EventEmbedding
+from seqclv.model.embedding import EventEmbedding, StaticEmbedding
 from seqclv.model.encoder import build_encoder
 from seqclv.model.process import PurchaseProcess
 from seqclv.model.season import SeasonalClock
@@ -49,6 +49,7 @@ class Network(nn.Module):
         self.start_hazard = nn.Parameter(2.0 * _shuffled(spread, 3))
         self.start_mean = nn.Parameter(0.5 * _shuffled(spread, 5))
         self.start_shape = nn.Parameter(torch.full((k,), math.log(2.0)))
+        self.static = StaticEmbedding(schema, config.query_size)  # last: the other weights are drawn as without it
 
     def forward(self, batch: EventBatch) -> PurchaseProcess:
         """The processes of the batch's N queries."""
@@ -56,7 +57,9 @@ class Network(nn.Module):
         states = self.encode(embedded, batch.step_sizes, batch.numeric[:, _AGE])  # [E, hidden]
         encoded = (batch.query_event >= 0).unsqueeze(-1)
         state = self.dropout(torch.where(encoded, states[batch.query_event.clamp_min(0)], 0.0))  # [N, hidden]
-        answer = self.head(self.query(torch.cat([state, batch.query], dim=-1)))
+        hidden = self.query[0](torch.cat([state, batch.query], dim=-1))
+        hidden = self.static(hidden, batch.static_numeric, batch.static_categorical)
+        answer = self.head(self.query[1:](hidden))
         trend = (batch.trend * self.trend).sum(-1)  # [N, 2]
         anchor = torch.cat([batch.anchor[:, :2] + trend, batch.anchor[:, 2:]], dim=-1)
         return self._process(answer.float(), self.shift(batch.query).float(), anchor)

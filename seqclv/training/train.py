@@ -66,7 +66,7 @@ def classical_bundle(
 
 def portable(config: Config) -> Config:
     """The configuration as a bundle carries it: without where the log and the tracking server lie."""
-    return replace(config, data=replace(config.data, transactions=()), tracking=replace(config.tracking, uri=None))
+    return replace(config, data=config.data.without_places(), tracking=replace(config.tracking, uri=None))
 
 
 def _facts(history: Events) -> dict[str, object]:

@@ -49,7 +49,7 @@ def test_a_steady_base_strays_little_and_a_seasonal_one_much(steady):
 
 
 def test_levels_know_nothing_of_what_follows_the_cutoff(steady):
-    bundle, past = steady
+    bundle, _past = steady
     assert all(instant(v.cutoff) + v.horizon_days * MICROSECONDS_PER_DAY <= CUTOFF for v in bundle.calibration.levels)
 
 
