@@ -113,7 +113,7 @@ def _weeks(window: Window) -> list[float]:
 
 def _alive(base: Simulation, window: Window) -> np.ndarray:
     left = base.customers["dropout"].to_numpy().astype("datetime64[us]").astype(np.int64)
-    return left[_rows(base, window)] >= window.cutoff
+    return np.asarray(left[_rows(base, window)] >= window.cutoff)
 
 
 def _rows(base: Simulation, window: Window) -> np.ndarray:
@@ -148,7 +148,7 @@ def _oracle(config: SimulationConfig, base: Simulation, window: Window) -> Oracl
         beta=HAZARD_SCALE_SPANS * config.days,
         season=partial(operational, config=config),
     )
-    return oracle(population, np.bincount(owner) - 1.0, first, last, cutoff)
+    return oracle(population, np.bincount(owner).astype(np.float64) - 1, first, last, cutoff)
 
 
 def _oracle_figures(facts: _Facts) -> dict[str, list[float | None]]:
