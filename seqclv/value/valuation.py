@@ -16,12 +16,13 @@ from seqclv.data.events import Events
 from seqclv.errors import InputError
 from seqclv.forecast.distribution import ProcessForecast
 from seqclv.predictive import FloatArray
-from seqclv.tiers import Tiers
+from seqclv.tiers import TOLERANCE, Tiers
 from seqclv.value.acquisition import AcquisitionBook, Costs, Past
 from seqclv.value.columns import VALUE_SCHEMA
 from seqclv.value.facts import Base, Facts
 from seqclv.value.lifecycle import NEVER_DAYS, LifecycleRules, Rhythm, stages
 from seqclv.value.money import Economics
+from seqclv.value.previous import PreviousTiers
 
 Forecast = ProcessForecast | ClassicalForecast
 
@@ -39,6 +40,8 @@ class Valuer:
     base: Base
     tier_horizon_days: float
     tiers: Tiers | None = None  # None: the column stays empty
+    previous: PreviousTiers | None = None  # customers keep these within the tolerance
+    tier_tolerance: float = TOLERANCE
     costs: Costs | None = None
     residual: bool = True
     rules: LifecycleRules = field(default_factory=LifecycleRules)
@@ -129,9 +132,15 @@ class Valuer:
             "historic_refunds": facts.refunds,
             "cohort": cohorts(facts.first),
             "channel": facts.channel,
-            "tier": np.full(size, None) if self.tiers is None else self.tiers.assign(tier_spend),
+            "tier": self._tier(history, tier_spend),
             "stage": stages(rhythm, self.rules),
         }
+
+    def _tier(self, history: Events, tier_spend: FloatArray) -> np.ndarray:
+        if self.tiers is None:
+            return np.full(len(tier_spend), None)
+        before = None if self.previous is None else self.previous.of(history.customer_id)
+        return self.tiers.assign(tier_spend, before, self.tier_tolerance)
 
     def _acquisition(
         self, forecast: Forecast, history: Events, facts: Facts, money: "_Money", book: AcquisitionBook | None
