@@ -15,7 +15,7 @@ from seqclv.baselines.rfm import rfm_table
 from seqclv.data.events import Events
 from seqclv.errors import InputError
 from seqclv.forecast.distribution import ProcessForecast
-from seqclv.predictive import FloatArray
+from seqclv.predictive import Discounted, FloatArray
 from seqclv.tiers import TOLERANCE, Tiers
 from seqclv.value.acquisition import AcquisitionBook, Costs, Past
 from seqclv.value.columns import VALUE_SCHEMA
@@ -57,7 +57,7 @@ class Valuer:
             InputError: a residual value is asked for without discounting, and somebody may stay for ever.
         """
         horizons = list(self.horizons_days)
-        money = _Money(self, forecast, facts)
+        money = _Money(self.economics, forecast, forecast.alive_probability(), facts)
         tier_spend = forecast.expected_spend([self.tier_horizon_days])[:, 0]
         columns = self._by_customer(forecast, history, facts, tier_spend, money)
         columns |= self._acquisition(forecast, history, facts, money, book)
@@ -172,9 +172,10 @@ class Valuer:
 class _Money:
     """The money of N customers under the given terms."""
 
-    def __init__(self, valuer: Valuer, forecast: Forecast, facts: Facts) -> None:
-        self.economics = economics = valuer.economics
+    def __init__(self, economics: Economics, forecast: Discounted, alive_probability: FloatArray, facts: Facts) -> None:
+        self.economics = economics
         self.forecast = forecast
+        self.alive_probability = alive_probability
         self.facts = facts
         self.margin = own_margins(facts, economics, shrink=True)
         self.factor = self.margin * (1 - economics.refund_share)  # money kept of each unit of spend
@@ -221,7 +222,7 @@ class _Money:
     def historic_value(self) -> FloatArray:
         """[N] margin x (purchases - refunds), less the service cost of the days that the customer was alive."""
         facts = self.facts
-        lived = facts.age_days - facts.days_since_last + self.forecast.alive_probability() * facts.days_since_last
+        lived = facts.age_days - facts.days_since_last + self.alive_probability * facts.days_since_last
         earned = self.historic_factor * (facts.spend - facts.refunds)
         return np.asarray(earned - self.economics.daily_service_cost * lived)
 
