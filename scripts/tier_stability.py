@@ -4,8 +4,8 @@
     python scripts/tier_stability.py                                        CDNOW's tenth, five seeds
     python scripts/tier_stability.py --transactions log.parquet --cutoff 2021-07-01 --set ensemble=1
 
-The same log is trained with every seed and valued at the same cutoff. Pairs of models are compared: with the boundaries
-that the first of the two set (as a retrained model inherits them, `seqclv value --tiers-of`), and with each one's own.
+The same log is trained with every seed and valued at the same cutoff. Pairs of models are compared in three ways, see
+`seqclv.value.stability`.
 """
 
 import argparse
@@ -44,6 +44,8 @@ def main() -> int:
         print(f"tier_stability: {error}", file=sys.stderr)
         return 2
     print(json.dumps(tier_changes(spend, args.cutoff), indent=2))
+    if args.out is not None:
+        np.save(args.out, np.stack(list(spend.values())), allow_pickle=False)
     return 0
 
 
@@ -68,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cutoff", default="1997-10-01", metavar="DATE")
     parser.add_argument("--horizon", type=float, default=273.0, metavar="DAYS", help="of training; default: 273")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4], metavar="S")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="expected spend [seed, customer], .npy")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="change the configuration")
     return parser
 

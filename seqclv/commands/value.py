@@ -85,6 +85,12 @@ def _add_tiers(parser: argparse.ArgumentParser) -> None:
         "--tiers-of", metavar="M", help="use the boundaries of this model, such as the predecessor; default: --model"
     )
     group.add_argument(
+        "--previous", metavar="FILE", help="an earlier table of values: customers keep their tier within the tolerance"
+    )
+    group.add_argument(
+        "--tier-tolerance", type=float, default=0.15, metavar="SHARE", help="of a boundary; default: 0.15"
+    )
+    group.add_argument(
         "--tiers",
         nargs="+",
         metavar="NAME=SHARE",
@@ -126,6 +132,8 @@ def _plan(args: argparse.Namespace, horizons: tuple[float, ...]) -> "Plan":
         tier_shares=shares,
         new_tiers=args.set_tiers,
         tiers=_tiers_of(args),
+        previous=None if args.previous is None else Path(args.previous),
+        tier_tolerance=args.tier_tolerance,
     )
 
 

@@ -30,11 +30,12 @@ from seqclv.files import whole_file
 from seqclv.forecast.chunks import history_chunks
 from seqclv.forecast.forecaster import checked_horizons, predict
 from seqclv.predictive import FloatArray
-from seqclv.tiers import HORIZON_DAYS, NAMES, SHARES, Tiers, set_tiers
+from seqclv.tiers import HORIZON_DAYS, NAMES, SHARES, TOLERANCE, Tiers, set_tiers
 from seqclv.value.acquisition import AcquisitionBook, Costs
 from seqclv.value.columns import VALUE_SCHEMA
 from seqclv.value.facts import Base, facts
 from seqclv.value.money import NO_CURRENCY, Economics, Terms
+from seqclv.value.previous import PreviousTiers
 from seqclv.value.totals import totals
 from seqclv.value.valuation import Valuer
 
@@ -53,7 +54,15 @@ class Plan:
     tier_names: tuple[str, ...] = NAMES
     tier_shares: tuple[float, ...] = SHARES
     new_tiers: bool = False  # set boundaries anew, whatever the model has
+    previous: Path | None = None  # an earlier table of values: its customers keep their tier within the tolerance
+    tier_tolerance: float = TOLERANCE  # a share of a boundary
     tiers: Tiers | None = None  # boundaries to use instead of the model's, such as those of its predecessor
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tier_tolerance < 1:
+            raise InputError(
+                f"The tolerance of tiers is a share from 0 to below 1, but it is {self.tier_tolerance}: give 0.15."
+            )
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,11 @@ def value_store(
     economics = _economics(base, store, plan.terms)
     spread = plan.spread or (bundle.calibration.spread if bundle.calibration else None)
     known = plan.tiers or (None if plan.new_tiers else bundle.tiers)
+    if plan.previous is not None and known is None:
+        raise InputError(
+            "Customers keep an earlier tier within boundaries that stay, but the model has none, or new ones are asked "
+            "for: store boundaries first, or leave --previous out."
+        )
     valuer = Valuer(
         cutoff=plan.cutoff,
         horizons_days=horizons,
@@ -97,6 +111,8 @@ def value_store(
         base=base,
         tier_horizon_days=HORIZON_DAYS if known is None else known.horizon_days,
         tiers=known,
+        previous=None if plan.previous is None else PreviousTiers(plan.previous),
+        tier_tolerance=plan.tier_tolerance,
         costs=plan.costs,
         residual=plan.terms.residual,
     )
@@ -232,7 +248,11 @@ def _manifest(bundle: Bundle, store: EventStore, plan: Plan, valuer: Valuer, tie
         "log": {"fingerprint": store.fingerprint, "customers": store.customers},
         "terms": asdict(plan.terms),
         "economics": asdict(valuer.economics),
-        "tiers": asdict(tiers) | {"stored_in_model": bundle.tiers == tiers},
+        "tiers": asdict(tiers)
+        | {
+            "stored_in_model": bundle.tiers == tiers,
+            "tolerance": None if plan.previous is None else plan.tier_tolerance,
+        },
         "lifecycle": asdict(valuer.rules),
         "customers": valuer.base.customers,
         "rows": valuer.base.customers * len(valuer.horizons_days),

@@ -18,19 +18,24 @@ def tier_changes(expected_spend: Mapping[int, FloatArray], set_at: str) -> dict[
         set_at: the cutoff, ISO.
 
     Returns:
-        `inherited`: the second model is read with the boundaries that the first one set, as a retrained model that
-        takes them over (`seqclv value --tiers-of`); `own`: each model with its own. Mean and worst pair of each.
+        Mean and worst pair of three ways. `kept`: the second model takes over the boundaries that the first one set and
+        the customers' tiers within the tolerance (`seqclv value --tiers-of --previous`); `inherited`: the boundaries
+        alone; `own`: each model sets its own.
     """
     tiers = {seed: set_tiers(values, set_at=set_at) for seed, values in expected_spend.items()}
-    inherited, own = [], []
+    shares: dict[str, list[float]] = {"kept": [], "inherited": [], "own": []}
     for first, second in itertools.permutations(expected_spend, 2):
         before = tiers[first].assign(expected_spend[first])
-        inherited.append(float(np.mean(before != tiers[first].assign(expected_spend[second]))))
-        own.append(float(np.mean(before != tiers[second].assign(expected_spend[second]))))
+        after = {
+            "kept": tiers[first].assign(expected_spend[second], before),
+            "inherited": tiers[first].assign(expected_spend[second]),
+            "own": tiers[second].assign(expected_spend[second]),
+        }
+        for way, names in after.items():
+            shares[way].append(float(np.mean(before != names)))
     return {
         "customers": len(next(iter(expected_spend.values()))),
         "seeds": list(expected_spend),
         "total_by_seed": {seed: float(values.sum()) for seed, values in expected_spend.items()},
-        "inherited": {"mean": float(np.mean(inherited)), "worst": max(inherited)},
-        "own": {"mean": float(np.mean(own)), "worst": max(own)},
+        **{way: {"mean": float(np.mean(values)), "worst": max(values)} for way, values in shares.items()},
     }

@@ -9,7 +9,7 @@ BASE = np.array([50.0, 30.0, 15.0, 5.0])
 
 def test_the_same_forecasts_move_nobody():
     found = tier_changes({0: BASE, 1: BASE, 2: BASE}, "2024-01-01")
-    assert found["inherited"] == found["own"] == {"mean": 0.0, "worst": 0.0}
+    assert found["kept"] == found["inherited"] == found["own"] == {"mean": 0.0, "worst": 0.0}
     assert found["customers"] == 4
 
 
@@ -19,6 +19,12 @@ def test_a_new_level_moves_customers_over_inherited_boundaries_only():
     # Bounds 50, 30, 15: of 100, 60, 30, 10 the second and the third rise. Bounds 100, 60, 30: of 50, 30, 15, 5 all but
     # the last fall.
     assert found["inherited"] == {"mean": 0.625, "worst": 0.75}
+
+
+def test_small_changes_move_nobody_who_keeps_their_tier():
+    found = tier_changes({0: BASE, 1: 1.1 * BASE}, "2024-01-01")
+    assert found["kept"]["worst"] == 0.0
+    assert found["inherited"]["worst"] > 0.0
 
 
 def test_a_customer_who_falls_is_a_quarter_of_four():
