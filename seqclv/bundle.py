@@ -44,6 +44,7 @@ class Bundle:
     fingerprint: str  # of the log it was trained on
     training: Mapping[str, Any] = field(default_factory=dict)  # customers, purchases, first purchase, seconds ...
     metrics: Mapping[str, Any] | None = None  # the held-out comparison, as metrics.json has it
+    inputs: Mapping[str, Any] | None = None  # what the base looked like in training, see `seqclv.data.profile`
     schema: FeatureSchema | None = None
     networks: tuple[Network, ...] = ()
     classical: ClassicalModel | None = None
@@ -95,6 +96,7 @@ def _document(bundle: Bundle, files: Mapping[str, bytes]) -> bytes:
         "fingerprint": bundle.fingerprint,
         "training": dict(bundle.training),
         "metrics": bundle.metrics,
+        "inputs": bundle.inputs,
         "calibration": None,
         "networks": len(bundle.networks),
         "config": asdict(bundle.config),
@@ -133,6 +135,7 @@ def load_bundle(directory: Path) -> Bundle:
             fingerprint=document["fingerprint"],
             training=document["training"],
             metrics=document["metrics"],
+            inputs=document.get("inputs"),
             schema=schema or None,
             networks=networks,
             classical=classical or None,
