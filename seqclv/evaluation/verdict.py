@@ -8,7 +8,8 @@ leaves the tolerated value out).
     recalibrate  the level of spend or purchases, the churn probabilities or the width of the ranges are off
     keep         otherwise
 
-Drift of the inputs alone is a reason to look, not to act: a model may forecast changed customers well.
+Drift of the inputs alone is a reason to look, not to act: a model may forecast changed customers well. The age of
+customers is no such reason: time alone moves it.
 """
 
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ COVERAGE_FLOOR = 0.80  # of ranges that should hold nine in ten
 AUC_FALL = 0.02
 GINI_FALL = 0.05
 _Z = 1.96
+_AGE = "days_since_first_purchase"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def judge(
     """
     ranking = [*_fallen(figures, champion), *_beaten(figures)]
     off = [*_level(figures), *_churn(figures), *_width(figures)]
-    moved = [name for name, found in drift.items() if found["psi"] >= STRONG]
+    moved = [str(found["meaning"]) for name, found in drift.items() if found["psi"] >= STRONG and name != _AGE]
     look = _moved_words(moved)
     if ranking:
         return Verdict("retrain", (*ranking, *off, *look))
@@ -129,5 +131,4 @@ def _width(figures: Mapping[str, Any]) -> list[str]:
 def _moved_words(moved: list[str]) -> tuple[str, ...]:
     if not moved:
         return ()
-    names = ", ".join(name.replace("_", " ") for name in moved)
-    return (f"The customers have changed strongly since (stability index of {STRONG} or more): {names}.",)
+    return (f"The customers have changed strongly since (stability index of {STRONG} or more): {', '.join(moved)}.",)

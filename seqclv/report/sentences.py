@@ -58,10 +58,10 @@ def _best(document: Mapping[str, Any]) -> str:
 
 def _losing(document: Mapping[str, Any]) -> str:
     section, total = document["losing"], document["money"]
+    amount = money(section["value_at_risk"], document["about"]["currency"])
     words = (
         f"{people(round(section['expected_to_leave']))} ({percent(total['churn_mean'])}) are expected to buy nothing "
-        f"in this time; if all did buy, {money(section['value_at_risk'], document['about']['currency'])} more would come "
-        "in: the value at risk"
+        f"in this time; if all did buy, {amount} more would come in: the value at risk"
     )
     if section["customers_with_half"]:
         words += f", half of it with only {people(section['customers_with_half'])}"
