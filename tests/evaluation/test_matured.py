@@ -152,31 +152,30 @@ def test_the_models_own_figures_and_inputs_stand_beside(forecasts, log, small_bu
 
 
 def simulated(directory, *, customers=3000, seed=0):
-    """A base of Poisson buyers whose true rates and mean amounts are known, and their true forecasts for 90 days."""
+    """A base of Poisson buyers who arrive evenly over 1825 days; their true forecasts for 90 days from day 1735 on."""
     random = np.random.default_rng(seed)
     rate, mean = random.gamma(0.8, 0.02, customers) + 1e-3, random.gamma(4.0, 10.0, customers)
-    lines = []
-    for i in range(customers):
-        days = np.concatenate([[0.0], random.uniform(1, 365 + 90, random.poisson(rate[i] * 454))])
-        lines.append(
-            pd.DataFrame({"customer_id": f"c{i:05}", "day": days, "amount": random.gamma(2, mean[i] / 2, len(days))})
-        )
-    lines.append(pd.DataFrame({"customer_id": "end", "day": [0.0, 455.0], "amount": 1.0}))
-    log = pd.concat(lines)
-    log["timestamp"] = pd.Timestamp("2023-01-01") + pd.to_timedelta(log.pop("day"), unit="D")
+    arrival = np.sort(random.uniform(0, 1825, customers))
+    number = 1 + random.poisson(rate * (1825 - arrival))
+    owner = np.repeat(np.arange(customers), number)
+    day = arrival[owner] + (1825 - arrival[owner]) * random.random(len(owner))
+    day[np.cumsum(number) - number] = arrival
+    ids = np.asarray([f"c{i:05}" for i in range(customers)])
+    stamp = pd.Timestamp("2019-01-01") + pd.to_timedelta(np.append(day, 1824.9), unit="D")
+    amount = np.append(random.gamma(2, mean[owner] / 2), 1.0)
+    log = pd.DataFrame({"customer_id": np.append(ids[owner], "last"), "timestamp": stamp, "amount": amount})
     log.to_parquet(directory / "log.parquet")
-    n = rate * 90
     truth = pd.DataFrame(
         {
-            "customer_id": [f"c{i:05}" for i in range(customers)],
-            "cutoff": pd.Timestamp("2024-01-01"),
+            "customer_id": ids,
+            "cutoff": pd.Timestamp("2019-01-01") + pd.Timedelta(days=1735),
             "horizon_days": 90.0,
             "expected_transactions": 90 * (1 - np.exp(-rate)),  # purchases of one day are one
-            "expected_spend": n * mean,
-            "churn_probability": np.exp(-n),
+            "expected_spend": 90 * rate * mean,
+            "churn_probability": np.exp(-90 * rate),
         }
     )
-    return truth, DataConfig(transactions=(str(directory / "log.parquet"),))
+    return truth[arrival < 1735], DataConfig(transactions=(str(directory / "log.parquet"),))
 
 
 def word(frame, log, directory):
