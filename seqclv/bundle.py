@@ -27,6 +27,7 @@ from seqclv.config import Config
 from seqclv.errors import InputError
 from seqclv.files import whole_directory
 from seqclv.model.network import Network
+from seqclv.tiers import Tiers
 from seqclv.version import __version__
 
 FORMAT_VERSION = 1
@@ -44,6 +45,7 @@ class Bundle:
     fingerprint: str  # of the log it was trained on
     training: Mapping[str, Any] = field(default_factory=dict)  # customers, purchases, first purchase, seconds ...
     metrics: Mapping[str, Any] | None = None  # the held-out comparison, as metrics.json has it
+    tiers: Tiers | None = None  # boundaries of the value tiers, see seqclv.tiers
     inputs: Mapping[str, Any] | None = None  # what the base looked like in training, see `seqclv.data.profile`
     schema: FeatureSchema | None = None
     networks: tuple[Network, ...] = ()
@@ -62,6 +64,10 @@ class Bundle:
         digest = hashlib.sha256(_weights(self))
         digest.update(json.dumps([self.kind, _as_json(self.schema), _as_json(self.classical)], sort_keys=True).encode())
         return digest.hexdigest()[:12]
+
+    def with_tiers(self, tiers: Tiers) -> Self:
+        """The same model with boundaries of value tiers."""
+        return replace(self, tiers=tiers)
 
     def with_metrics(self, metrics: Mapping[str, Any]) -> Self:
         """The same model with its held-out comparison on record."""
@@ -98,6 +104,7 @@ def _document(bundle: Bundle, files: Mapping[str, bytes]) -> bytes:
         "metrics": bundle.metrics,
         "inputs": bundle.inputs,
         "calibration": None,
+        "tiers": None if bundle.tiers is None else asdict(bundle.tiers),
         "networks": len(bundle.networks),
         "config": asdict(bundle.config),
         "schema": _as_json(bundle.schema),
@@ -135,6 +142,7 @@ def load_bundle(directory: Path) -> Bundle:
             fingerprint=document["fingerprint"],
             training=document["training"],
             metrics=document["metrics"],
+            tiers=TypeAdapter(Tiers | None).validate_python(document.get("tiers")),
             inputs=document.get("inputs"),
             schema=schema or None,
             networks=networks,

@@ -9,11 +9,12 @@ Shape: C customers, J nodes, n counts.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import digamma, gammaln, logsumexp
+
+from seqclv.baselines.discounting import Course, unit_nodes
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -43,10 +44,10 @@ class ParetoNbd:
         return result
 
 
-def blocks(size: int) -> Iterator[slice]:
+def blocks(size: int, step: int = _BLOCK) -> Iterator[slice]:
     """Slices that cover `size` rows, short enough that arrays with a column per node stay small."""
-    for start in range(0, size, _BLOCK):
-        yield slice(start, start + _BLOCK)
+    for start in range(0, size, step):
+        yield slice(start, start + step)
 
 
 def log_likelihood(
@@ -108,13 +109,6 @@ def log_time_nodes(
     return time, log_step
 
 
-@lru_cache(maxsize=32)
-def unit_nodes(nodes: int) -> tuple[FloatArray, FloatArray]:
-    """Gauss-Legendre nodes in (0, 1) and their weights, of sum 1."""
-    v, w = np.polynomial.legendre.leggauss(nodes)
-    return (v + 1) / 2, w / 2
-
-
 @dataclass(frozen=True)
 class ParetoNbdFuture:
     """The future purchases of customers who are alive: shape r + x [C], scale alpha + T [C], s and beta + T [C].
@@ -157,6 +151,18 @@ class ParetoNbdFuture:
                 mixture += np.exp(log_weight[:, j, None] + nbd)
             result[rows] = mixture
         return result
+
+    def course(self, time: FloatArray) -> Course:
+        """Alive, buying and buying twice at `time` [C, T], given alive at 0: P(life > t) = (1 + t / beta)^-s."""
+        alive = np.exp(-self.s * np.log1p(time / self.beta[:, None]))
+        once = (self.shape / self.scale)[:, None]
+        twice = (self.shape * (self.shape + 1) / self.scale**2)[:, None]
+        return Course(alive, once * alive, twice * alive)
+
+    def lifetime(self) -> tuple[FloatArray, FloatArray]:
+        """[C] E[purchases ever | alive] and E[days alive | alive] = beta / (s - 1); may be inf."""
+        days = self.beta / (self.s - 1) if self.s > 1 else np.full_like(self.beta, np.inf)
+        return self.shape / self.scale * days, days
 
     def draw(self, horizon: float, draws: int, generator: np.random.Generator) -> FloatArray:
         """[C, S] draws of N(H) given alive."""

@@ -1,0 +1,237 @@
+"""Value a log: stream a store through model and terms into one Parquet file, in bounded memory.
+
+    OUT                 the table of values (`seqclv.value.columns`)
+    OUT.totals.json     totals with intervals, acquisition by channel and cohort
+    OUT.manifest.json   model, log, terms as they were resolved, tiers
+
+Each appears whole or not at all. The log is passed over twice: once for what the terms need of the base (refunds,
+margins, the base's rhythm), once for the values.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from seqclv.bundle import Bundle
+from seqclv.config import DataConfig
+from seqclv.data.store import EventStore
+from seqclv.data.windows import to_timestamp
+from seqclv.errors import InputError, offenders
+from seqclv.files import whole_file
+from seqclv.forecast.chunks import history_chunks
+from seqclv.forecast.forecaster import checked_horizons, predict
+from seqclv.predictive import FloatArray
+from seqclv.tiers import HORIZON_DAYS, NAMES, SHARES, Tiers, set_tiers
+from seqclv.value.acquisition import AcquisitionBook, Costs
+from seqclv.value.columns import VALUE_SCHEMA
+from seqclv.value.facts import Base, facts
+from seqclv.value.money import NO_CURRENCY, Economics, Terms
+from seqclv.value.totals import LevelSpread, totals
+from seqclv.value.valuation import Valuer
+
+CURRENCY = "currency"  # a column of this name in a prepared store is taken for the currency
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to value and how."""
+
+    cutoff: int  # microseconds
+    horizons_days: Sequence[float]
+    terms: Terms
+    costs: Costs | None = None
+    spread: LevelSpread | None = None  # None: unknown, so that totals have no interval but their customers' own
+    tier_names: tuple[str, ...] = NAMES
+    tier_shares: tuple[float, ...] = SHARES
+    new_tiers: bool = False  # set boundaries anew, whatever the model has
+
+
+@dataclass(frozen=True)
+class Valued:
+    """What a valuation did."""
+
+    out: Path
+    customers: int
+    rows: int
+    tiers: Tiers
+    manifest: dict[str, Any]
+    totals: dict[str, Any]
+
+
+def with_terms(data: DataConfig, terms: Terms) -> DataConfig:
+    """The log with the columns that the terms name."""
+    numeric = [name for name in (terms.margin_column,) if name and name not in data.numeric]
+    words = [terms.channel_column, terms.currency_column]
+    categorical = [name for name in words if name and name not in data.categorical]
+    return replace(data, numeric=(*data.numeric, *numeric), categorical=(*data.categorical, *categorical))
+
+
+def value_store(
+    bundle: Bundle, store: EventStore, plan: Plan, out: Path, *, advance: Callable[[int], None] | None = None
+) -> Valued:
+    """Write the values of every customer with a purchase before the cutoff.
+
+    Raises:
+        InputError: a horizon is refused, nobody bought before the cutoff, or the log holds several currencies.
+    """
+    horizons = checked_horizons(plan.horizons_days)
+    torch.set_num_threads(1)  # small matrices: a second thread costs more than it brings
+    base = _base(bundle, store, plan)
+    economics = _economics(base, store, plan.terms)
+    known = None if plan.new_tiers else bundle.tiers
+    valuer = Valuer(
+        cutoff=plan.cutoff,
+        horizons_days=horizons,
+        economics=economics,
+        base=base,
+        tier_horizon_days=HORIZON_DAYS if known is None else known.horizon_days,
+        tiers=known,
+        costs=plan.costs,
+        residual=plan.terms.residual,
+    )
+    book = None if plan.costs is None or not plan.terms.residual else AcquisitionBook()
+    with whole_file(Path(out)) as staging:
+        spend = _write(bundle, store, valuer, plan, book, staging, advance)
+        tiers = known or _new_tiers(spend, plan)
+        if known is None:
+            _fill_tiers(staging, tiers, spend, len(horizons))
+        document = {
+            "cutoff": to_timestamp(plan.cutoff).isoformat(),
+            "currency": economics.currency,
+            "level_spread": None if plan.spread is None else asdict(plan.spread),
+            "totals": totals(staging, plan.spread or LevelSpread()),
+            "acquisition": None if book is None or plan.costs is None else book.table(plan.costs),
+        }
+    manifest = _manifest(bundle, store, plan, valuer, tiers)
+    _write_json(document, companion(out, "totals"))
+    _write_json(manifest, companion(out, "manifest"))
+    return Valued(Path(out), base.customers, base.customers * len(horizons), tiers, manifest, document)
+
+
+def companion(out: Path, what: str) -> Path:
+    """Where the totals or the manifest of a table of values lie."""
+    return Path(out).with_name(f"{Path(out).name}.{what}.json")
+
+
+def _base(bundle: Bundle, store: EventStore, plan: Plan) -> Base:
+    base = Base()
+    for chunk in history_chunks(store, plan.cutoff, bundle.merge):
+        base = base.with_facts(_facts(chunk, plan))
+    if base.customers == 0:
+        raise InputError(
+            f"A valuation needs purchases before the cutoff, but nobody bought before {to_timestamp(plan.cutoff)} "
+            f"(the log begins on {to_timestamp(store.first)}): take a later cutoff."
+        )
+    if plan.terms.margin_column is not None and base.known_spend <= 0:
+        raise InputError(
+            f"A margin column holds the gross margin of each line in money, but '{plan.terms.margin_column}' is empty "
+            "in every purchase before the cutoff: name another column or give --margin."
+        )
+    return base
+
+
+def _facts(chunk: Any, plan: Plan) -> Any:
+    terms = plan.terms
+    return facts(chunk, plan.cutoff, margin_column=terms.margin_column, channel_column=terms.channel_column)
+
+
+def _economics(base: Base, store: EventStore, terms: Terms) -> Economics:
+    own = terms.margin_column is not None
+    share = base.refunds / base.spend if terms.refund_share is None else terms.refund_share
+    return Economics(
+        margin=base.known_margin / base.known_spend if own else terms.margin,
+        own_margins=own,
+        refund_share=min(share, 1.0),
+        daily_service_cost=terms.daily_service_cost,
+        daily_rate=terms.daily_rate,
+        currency=_currency(store, terms),
+    )
+
+
+def _currency(store: EventStore, terms: Terms) -> str:
+    column = terms.currency_column or CURRENCY
+    found = store.info.categorical.get(column, ())
+    if len(found) > 1:
+        raise InputError(
+            f"Money is added up in one currency, but the column '{column}' of the log holds {offenders(found)}: "
+            "convert the amounts first."
+        )
+    if terms.currency is not None and found and found[0] != terms.currency:
+        raise InputError(
+            f"The currency of the log is {found[0]} in its column '{column}', but --currency says {terms.currency}: "
+            "leave the option out or convert the amounts first."
+        )
+    return terms.currency or (found[0] if found else NO_CURRENCY)
+
+
+def _write(
+    bundle: Bundle,
+    store: EventStore,
+    valuer: Valuer,
+    plan: Plan,
+    book: AcquisitionBook | None,
+    staging: Path,
+    advance: Callable[[int], None] | None,
+) -> FloatArray:
+    """Write all rows; [C] the expected spend that tiers are about."""
+    spend = []
+    with pq.ParquetWriter(staging, VALUE_SCHEMA, compression="zstd") as writer:
+        for chunk in history_chunks(store, plan.cutoff, bundle.merge):
+            forecast = predict(bundle, chunk, plan.cutoff)
+            table, tier_spend = valuer.table(forecast, chunk, _facts(chunk, plan), book)
+            writer.write_table(table, row_group_size=len(table))  # one group to a chunk
+            spend.append(tier_spend)
+            if advance is not None:
+                advance(chunk.customers)
+    return np.concatenate(spend)
+
+
+def _new_tiers(spend: FloatArray, plan: Plan) -> Tiers:
+    at = to_timestamp(plan.cutoff).isoformat()
+    return set_tiers(spend, set_at=at, names=plan.tier_names, shares=plan.tier_shares)
+
+
+def _fill_tiers(staging: Path, tiers: Tiers, spend: FloatArray, width: int) -> None:
+    """Fill the column of tiers of a written table; its rows are in the order of `spend`, `width` to a customer."""
+    column = VALUE_SCHEMA.get_field_index("tier")
+    with tempfile.TemporaryDirectory(dir=staging.parent, prefix=".tiers-") as scratch:
+        second = Path(scratch) / "values.parquet"
+        file = pq.ParquetFile(staging)
+        with pq.ParquetWriter(second, VALUE_SCHEMA, compression="zstd") as writer:
+            done = 0
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group)
+                names = tiers.assign(spend[done : done + len(table) // width])
+                words = pa.array(np.repeat(names, width), pa.string())
+                writer.write_table(table.set_column(column, VALUE_SCHEMA.field(column), words))
+                done += len(table) // width
+        second.replace(staging)
+
+
+def _manifest(bundle: Bundle, store: EventStore, plan: Plan, valuer: Valuer, tiers: Tiers) -> dict[str, Any]:
+    return {
+        "model": {"kind": bundle.kind, "version": bundle.version, "package_version": bundle.package_version},
+        "training_cutoff": to_timestamp(bundle.training_cutoff).isoformat(),
+        "cutoff": to_timestamp(plan.cutoff).isoformat(),
+        "horizons_days": list(valuer.horizons_days),
+        "log": {"fingerprint": store.fingerprint, "customers": store.customers},
+        "terms": asdict(plan.terms),
+        "economics": asdict(valuer.economics),
+        "tiers": asdict(tiers) | {"stored_in_model": valuer.tiers is not None},
+        "lifecycle": asdict(valuer.rules),
+        "customers": valuer.base.customers,
+        "rows": valuer.base.customers * len(valuer.horizons_days),
+    }
+
+
+def _write_json(document: dict[str, Any], path: Path) -> None:
+    with whole_file(path) as staging:
+        staging.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
