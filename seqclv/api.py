@@ -84,7 +84,7 @@ def report(
         data: the log; without it the report has no customers (model) or no history and no track (backtest).
         cutoff: with a model and a log, where the forecasts begin; by default the log's end.
         announce: told what is being done.
-        **options: fields of `seqclv.report.subject.ReportOptions`, such as margin=0.3, currency="GBP".
+        **options: fields of `seqclv.report.subject.ReportOptions`, such as terms=Terms(margin=0.3).
     """
     from seqclv.report.build import write_report
     from seqclv.report.gather import subject_of_backtest, subject_of_model

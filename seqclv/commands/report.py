@@ -21,11 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--horizons", nargs="+", type=float, default=[], metavar="DAYS", help="default: those of the model"
     )
     parser.add_argument("--out", required=True, metavar="FILE", help="report.html, or report.json: the numbers alone")
-    parser.add_argument("--margin", type=float, default=1.0, metavar="SHARE", help="gross margin; default: 1")
+    parser.add_argument("--margin", type=float, default=1.0, metavar="SHARE", help="gross margin; default: 1, revenue")
     parser.add_argument(
-        "--discount-rate", type=float, default=0.0, metavar="RATE", help="per year, such as 0.1; default: 0"
+        "--discount-rate", type=float, default=0.1, metavar="RATE", help="per year; default: 0.1, ten per cent"
     )
-    parser.add_argument("--currency", default="", metavar="CODE", help="shown behind amounts, such as GBP")
+    parser.add_argument(
+        "--service-cost", type=float, default=0.0, metavar="MONEY", help="per 30 days while alive; default: 0"
+    )
+    parser.add_argument("--currency", metavar="CODE", help="such as EUR; default: that of the log")
     parser.add_argument("--drivers", metavar="FILE", help="JSON list of {name, share, words}: what moves the forecasts")
     add_tracking_options(parser)
     add_log_options(parser, required=False)
@@ -38,6 +41,7 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     from seqclv.report.gather import last_bundle
     from seqclv.report.output import checked_out
     from seqclv.scoring import open_model
+    from seqclv.value.money import Terms
 
     out = checked_out(args.out)
     if args.backtest is not None:
@@ -51,9 +55,12 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
         data=with_log_columns(bundle.config, args).data if args.transactions else None,
         cutoff=args.cutoff,
         announce=console.say,
-        margin=args.margin,
-        discount_rate=args.discount_rate,
-        currency=args.currency,
+        terms=Terms(
+            margin=args.margin,
+            discount_rate=args.discount_rate,
+            service_cost=args.service_cost,
+            currency=args.currency,
+        ),
         horizons_days=tuple(args.horizons),
         drivers=_drivers(args.drivers),
     )

@@ -20,11 +20,11 @@ LIST_TITLES = {
 
 def lists_section(subject: "Subject") -> list[dict[str, Any]]:
     """Each contact list: how many to contact and to leave as a control group, what it is about, its first customers."""
-    if subject.lists is None:
+    if subject.worth is None or subject.worth.lists is None:
         return []
-    found = []
+    lists, found = subject.worth.lists, []
     for name, title in LIST_TITLES.items():
-        rows = subject.lists[subject.lists["list"] == name].sort_values("rank")
+        rows = lists[lists["list"] == name].sort_values("rank")
         if rows.empty:
             continue
         contacts = rows[rows["group"] == "contact"]

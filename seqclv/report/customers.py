@@ -15,7 +15,8 @@ from seqclv.value.columns import STAGES
 if TYPE_CHECKING:
     import pandas as pd
 
-    from seqclv.report.subject import Subject
+    from seqclv.report.subject import Subject, Worth
+    from seqclv.tiers import Tiers
 
 TOP_CUSTOMERS = 10
 MOST_BANDS = 9
@@ -32,10 +33,10 @@ def base_of(subject: "Subject") -> "pd.DataFrame":
     if rows is None:
         raise TypeError("a base needs forecasts")
     base = rows[rows["horizon_days"] == subject.horizon_days].sort_values("customer_id").reset_index(drop=True)
-    if subject.value is not None:
-        keys = ["customer_id", "horizon_days"]
-        new = [name for name in subject.value.columns if name not in base.columns]
-        base = base.merge(subject.value[keys + new], on=keys, how="left", validate="one_to_one")
+    if subject.worth is not None:
+        keys, value = ["customer_id", "horizon_days"], subject.worth.table
+        new = [name for name in value.columns if name not in base.columns]
+        base = base.merge(value[keys + new], on=keys, how="left", validate="one_to_one")
     if "value" in base:
         base["worth"] = base["value"]
     else:
@@ -47,23 +48,33 @@ def base_of(subject: "Subject") -> "pd.DataFrame":
 
 def horizons_section(subject: "Subject") -> list[dict[str, Any]]:
     """What the whole base is expected to do, by horizon."""
-    frame = subject.forecasts if subject.forecasts is not None else subject.value
-    if frame is None:
+    if subject.forecasts is None:
         return []
-    value = subject.value
-    found = []
-    for horizon, rows in frame.groupby("horizon_days", sort=True):
+    worth, found = subject.worth, []
+    for horizon, rows in subject.forecasts.groupby("horizon_days", sort=True):
         entry = {
             "horizon_days": float(horizon),  # type: ignore[arg-type]
             "buyers": float((1 - rows["churn_probability"]).sum()),
             "transactions": _total(rows["expected_transactions"]),
             "spend": _total(rows["expected_spend"]),
             "value": None,
+            **_range(worth, "spend", float(horizon)),  # type: ignore[arg-type]
         }
-        if value is not None:
-            entry["value"] = float(value.loc[value["horizon_days"] == horizon, "value"].sum())
+        if worth is not None:
+            entry["value"] = float(worth.table.loc[worth.table["horizon_days"] == horizon, "value"].sum())
         found.append(entry)
     return found
+
+
+def _range(worth: "Worth | None", quantity: str, horizon_days: float) -> dict[str, float | None]:
+    """Where the total of the base lies nine times in ten; None where the error that customers share is not known."""
+    known: dict[str, float | None] = {"low": None, "high": None}
+    if worth is None or worth.level_spread is None:
+        return known
+    for row in worth.totals:
+        if row["quantity"] == quantity and row["horizon_days"] == horizon_days and row["group_by"] == "base":
+            known = {"low": row["low"], "high": row["high"]}
+    return known
 
 
 def _total(column: "pd.Series[float]") -> float | None:
@@ -183,16 +194,19 @@ def _plain(value: Any) -> Any:
     return number if np.isfinite(number) else None
 
 
-def matrix_section(base: "pd.DataFrame") -> dict[str, Any] | None:
+def matrix_section(base: "pd.DataFrame", known: "Tiers | None") -> dict[str, Any] | None:
     """Customers and money by value tier and lifecycle stage; None where the tiers are not known."""
-    if "tier" not in base or base["tier"].isna().any():
+    if known is None or base["tier"].isna().any():
         return None
-    order = base.groupby("tier")["worth"].mean().sort_values(ascending=False)
-    tiers = [str(name) for name in order.index]
+    tiers = list(known.names)
     stages = [stage for stage in STAGES if (base["stage"] == stage).any()]
     cells = [[_cell(base[(base["tier"] == t) & (base["stage"] == s)]) for s in stages] for t in tiers]
     return {
         "tiers": tiers,
+        "tier_shares": list(known.shares),
+        "tier_bounds": list(known.bounds),
+        "tier_horizon_days": known.horizon_days,
+        "tiers_set_at": known.set_at,
         "stages": stages,
         "cells": cells,
         "by_tier": [_cell(base[base["tier"] == tier]) for tier in tiers],

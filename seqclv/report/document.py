@@ -22,13 +22,14 @@ def report_document(subject: "Subject") -> dict[str, Any]:
         "format_version": FORMAT_VERSION,
         "about": _about(subject),
         "money": None if base is None else customers.money_section(base),
-        "totals": subject.totals,
         "horizons": customers.horizons_section(subject),
         "concentration": None if base is None else customers.concentration_section(base),
         "distribution": [] if base is None else customers.distribution_section(base),
         "best": [] if base is None else customers.top_rows(base, "worth"),
         "losing": None if base is None else customers.losing_section(base),
-        "matrix": None if base is None else customers.matrix_section(base),
+        "matrix": None
+        if base is None
+        else customers.matrix_section(base, None if subject.worth is None else subject.worth.tiers),
         "cohorts": None if base is None else customers.cohorts_section(base),
         "lists": actions.lists_section(subject),
         "comparison": None if subject.metrics is None else quality.comparison_section(subject.metrics, ours),
@@ -59,15 +60,25 @@ def _about(subject: "Subject") -> dict[str, Any]:
         "horizon_days": subject.horizon_days,
         "judged_horizon_days": None if bundle is None else bundle.horizon_days,
         "first_due": None if cutoff is None else _day(cutoff, horizons[0] if horizons else subject.horizon_days),
-        "currency": subject.options.currency,
-        "margin": subject.options.margin if subject.value is not None else None,
-        "discount_rate": subject.options.discount_rate,
+        **_terms(subject),
         "model": None if bundle is None else {"kind": bundle.kind, "version": bundle.version},
         "training": {} if bundle is None else dict(bundle.training),
         "training_cutoff": None if bundle is None else cutoff_text(bundle.training_cutoff),
         "merge": None if bundle is None else bundle.merge,
         "log": None if log is None else {"fingerprint": log.fingerprint, "span_days": float(log.report["span_days"])},
         "made_by": f"seqclv {__version__}",
+    }
+
+
+def _terms(subject: "Subject") -> dict[str, Any]:
+    """How spend became value."""
+    worth, terms = subject.worth, subject.options.terms
+    return {
+        "currency": terms.currency or "" if worth is None else worth.currency,
+        "margin": None if worth is None else worth.margin,
+        "refund_share": None if worth is None else worth.refund_share,
+        "discount_rate": terms.discount_rate,
+        "level_spread": None if worth is None else worth.level_spread,
     }
 
 

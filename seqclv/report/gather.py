@@ -3,7 +3,7 @@
 import json
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +14,17 @@ import pyarrow as pa
 from seqclv.bundle import Bundle, load_bundle
 from seqclv.config import DataConfig
 from seqclv.data.events import Events
-from seqclv.data.store import open_log
+from seqclv.data.store import EventStore, open_log
 from seqclv.data.windows import end_of_log, history, to_timestamp
 from seqclv.errors import InputError
+from seqclv.evaluation.compare import OURS
 from seqclv.evaluation.matured import Forecasts, read_forecasts
 from seqclv.forecast.chunks import chunked
 from seqclv.forecast.forecaster import checked_horizons, forecast_table, predict
 from seqclv.report.held_out import held_out, held_out_of_model
 from seqclv.report.subject import HeldOut, Log, ReportOptions, Subject
+from seqclv.report.worth import worth_of
+from seqclv.value.run import with_terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +51,8 @@ def subject_of_model(
     horizons = checked_horizons([*(options.horizons_days or bundle.config.horizons_days), bundle.horizon_days])
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         announce("reading the log")
-        log = read_log(data, Path(workspace))
+        store = open_log(with_terms(data, options.terms), Path(workspace))
+        log = read_log(store)
         if cutoff is None:
             cutoff = end_of_log(int(log.events.timestamp.max(initial=0)))
         past = history(log.events, cutoff, bundle.merge)
@@ -59,6 +63,15 @@ def subject_of_model(
             )
         announce(f"forecasting {past.customers:,} customers")
         forecasts = forecast_frame(bundle, past, cutoff, horizons)
+        worth = worth_of(
+            bundle,
+            store,
+            cutoff,
+            horizons,
+            options.terms,
+            windows=_own(bundle, [bundle.metrics]),
+            workspace=Path(workspace),
+        )
         announce("comparing with what happened after the training")
         return Subject(
             kind="model",
@@ -68,6 +81,7 @@ def subject_of_model(
             cutoff=cutoff,
             horizon_days=bundle.horizon_days,
             forecasts=forecasts,
+            worth=worth,
             log=log,
             held_out=held_out_of_model(bundle, log.events),
         )
@@ -82,9 +96,8 @@ def forecast_frame(bundle: Bundle, past: Events, cutoff: int, horizons: Sequence
     return frame
 
 
-def read_log(data: DataConfig, workspace: Path) -> Log:
+def read_log(store: EventStore) -> Log:
     """The log in memory, with the report on its data."""
-    store = open_log(data, workspace)
     events = store.read().select(np.arange(store.customers, dtype=np.int64))  # in memory, before the files go
     return Log(events, store.info.report, store.fingerprint)
 
@@ -107,13 +120,24 @@ def subject_of_backtest(
     last = parts[-1]
     bundle, forecasts = load_bundle(last / "bundle"), read_forecasts(last / "forecasts.parquet")
     windows = [found for part in parts if (found := _read_json(part / "metrics.json")) is not None]
-    log, held = None, None
+    log, held, worth = None, None, None
     if data is not None:
         with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
             announce("reading the log")
-            log = read_log(data, Path(workspace))
+            store = open_log(with_terms(data, options.terms), Path(workspace))
+            log = read_log(store)
             announce("comparing with what happened")
             held = _checked_held_out(bundle, forecasts, log)
+            earlier = _own(bundle, windows[:-1])  # the last one's own miss is not known at its cutoff
+            worth = worth_of(
+                bundle,
+                store,
+                forecasts.cutoff,
+                forecasts.horizons_days,
+                options.terms,
+                windows=earlier,
+                workspace=Path(workspace),
+            )
     return Subject(
         kind="backtest",
         options=options,
@@ -123,9 +147,16 @@ def subject_of_backtest(
         cutoff=forecasts.cutoff,
         horizon_days=forecasts.horizons_days[-1],
         forecasts=forecasts.frame,
+        worth=worth,
         log=log,
         held_out=held,
     )
+
+
+def _own(bundle: Bundle, windows: Sequence[Mapping[str, Any] | None]) -> list[Mapping[str, Any]]:
+    """The sections of metrics.json of the report's own model, one for each window."""
+    name = OURS if bundle.kind == "network" else bundle.kind
+    return [window["models"][name] for window in windows if window is not None and name in window["models"]]
 
 
 def last_bundle(directory: Path) -> Bundle:

@@ -27,21 +27,26 @@ def _money(document: Mapping[str, Any]) -> str:
     about, total = document["about"], document["money"]
     currency = about["currency"]
     window = f"the {days(about['horizon_days'])} from {date(about['cutoff'])}"
-    between = document["totals"]
+    between = next(row for row in document["horizons"] if row["horizon_days"] == about["horizon_days"])
     words = f"In {window}, {people(total['customers'])} are expected to spend {money(total['spend'], currency)}"
-    if between is not None:
+    if between["low"] is not None:
         words += f" (nine times in ten between {money(between['low'])} and {money(between['high'])})"
-    if total["value"] is not None and about["margin"] is not None:
-        words += f", which is worth {money(total['value'], currency)} to you {_value_terms(about)}"
-    held = document["held_out"]
     if about["kind"] == "backtest" and held is not None:
-        words += f"; they then spent {money(held['actual_spend'], currency)}"
+        words += f" (they then spent {money(held['actual_spend'], currency)})"
+    if total["value"] is not None and about["margin"] is not None:
+        words += f", worth {money(total['value'], currency)} {_value_terms(about)}"
+    held = document["held_out"]
     return words + "."
 
 
 def _value_terms(about: Mapping[str, Any]) -> str:
-    margin = f"at a margin of {percent(about['margin'])}"
-    return f"{margin}, discounted at {percent(about['discount_rate'])} a year" if about["discount_rate"] else margin
+    """What lies between spend and value, in words."""
+    taken = "before costs" if about["margin"] == 1 else f"at a margin of {percent(about['margin'])}"
+    if about["refund_share"]:
+        taken += " less returns"
+    if about["discount_rate"]:
+        taken += f", discounted at {percent(about['discount_rate'], 0)} a year"
+    return taken
 
 
 def _best(document: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """What a report is about: forecasts of a base at a cutoff and, where it is known, what happened afterwards."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from seqclv.bundle import Bundle
@@ -9,6 +9,8 @@ from seqclv.data.events import Events
 from seqclv.errors import InputError
 from seqclv.evaluation.matured import Matured
 from seqclv.predictive import FloatArray
+from seqclv.tiers import Tiers
+from seqclv.value.money import Terms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,20 +44,28 @@ class HeldOut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Worth:
+    """What the customers are worth as of the cutoff, and the lists that follow from it."""
+
+    table: "pd.DataFrame"  # the table of values, `seqclv.value.columns.VALUE_SCHEMA`
+    totals: Sequence[Mapping[str, Any]]  # `seqclv.value.totals`, rows of the base
+    level_spread: float | None  # of the spend's level, shares; None: nothing is known of it, so totals have no range
+    tiers: Tiers
+    currency: str  # '' is not known
+    margin: float  # of the base
+    refund_share: float
+    lists: "pd.DataFrame | None" = None  # `seqclv.value.columns.LIST_SCHEMA`
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportOptions:
     """What a report takes beside its data."""
 
-    margin: float = 1.0  # gross margin, a share of the amounts
-    discount_rate: float = 0.0  # per year
-    currency: str = ""  # of the log; '' is not known
+    terms: Terms = field(default_factory=Terms)  # how spend becomes value
     horizons_days: Sequence[float] = ()  # beside the one the model was judged on; empty: those of the model
     drivers: Sequence[Mapping[str, Any]] = ()  # what moves the forecasts: name, share, words
 
     def __post_init__(self) -> None:
-        if not 0 < self.margin <= 1:
-            raise InputError(f"A margin is a share of the amounts above 0 and up to 1, but it is {self.margin:g}.")
-        if not 0 <= self.discount_rate < 10:
-            raise InputError(f"A discount rate is per year, such as 0.1, but it is {self.discount_rate:g}.")
         for driver in self.drivers:
             if not {"name", "share", "words"} <= set(driver):
                 raise InputError(f"A driver has name, share and words, but one is {driver!r}: add what is missing.")
@@ -73,8 +83,6 @@ class Subject:
     cutoff: int | None = None  # microseconds
     horizon_days: float = 0.0  # the one that sentences speak of
     forecasts: "pd.DataFrame | None" = None  # a row per customer and horizon
-    value: "pd.DataFrame | None" = None  # the table of values, likewise
-    lists: "pd.DataFrame | None" = None  # contact lists, as `seqclv.value.columns` has them
-    totals: Mapping[str, Any] | None = None  # of the base's spend: low and high, nine times in ten
+    worth: Worth | None = None
     log: Log | None = None
     held_out: HeldOut | None = None

@@ -7,16 +7,21 @@ from seqclv.comparison import MODEL_NAMES
 from seqclv.evaluation.plots import SHORT_NAMES
 from seqclv.report.formats import count, date, days, decimal, money, off, people, percent
 from seqclv.report.sentences import worst_and_best_group
+from seqclv.value.lifecycle import LifecycleRules
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 SCORES = {"retention": "Value at risk", "growth": "Room to grow", "do_not_spend": "Value"}
+_RULES = LifecycleRules()
 STAGE_WORDS = {
-    "new": "bought for the first time not long ago",
-    "active": "buys in the usual rhythm and is expected to go on",
-    "cooling": "is later than usual",
-    "at_risk": "more likely than not to buy nothing, though there is value to lose",
-    "lost": "is hardly expected to buy again",
-    "returned": "came back after a long silence",
+    "new": f"first bought at most {_RULES.new_days:g} days ago",
+    "active": "none of the other stages: buys in the usual rhythm",
+    "cooling": f"silent for {_RULES.cooling_gaps:g} usual gaps between purchases, or at least "
+    f"{percent(_RULES.cooling_probability)} likely never to buy again",
+    "at_risk": f"silent for {_RULES.risk_gaps:g} usual gaps, or at least {percent(_RULES.risk_probability)} likely "
+    "never to buy again",
+    "lost": f"at least {percent(_RULES.lost_probability)} likely never to buy again",
+    "returned": f"came back in the last {_RULES.returned_days:g} days from a silence of at least "
+    f"{_RULES.returned_gaps:g} usual gaps",
 }
 WORDS = (
     ("Cutoff", "The instant at which the forecast is made. What lies before it is known, what follows is forecast."),
