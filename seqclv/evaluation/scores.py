@@ -1,6 +1,6 @@
 """What one method forecast for every customer of a window, and its metrics.json sections."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,14 +29,23 @@ class Scores:
 
 def scores(predictive: Predictive, table: pa.Table, actual: Outcome, horizon_days: float, *, seed: int = 0) -> Scores:
     """Evaluate a predictive distribution, whose forecasts for one horizon are in `table`, against what happened."""
+    return replace(
+        scores_of_table(table),
+        transaction_crps=_transaction_crps(predictive, actual, horizon_days, seed),
+        spend_crps=_spend_crps(predictive, actual, horizon_days, seed),
+    )
+
+
+def scores_of_table(table: pa.Table) -> Scores:
+    """What forecasts for one horizon tell by themselves: all but the CRPS, which needs the distribution."""
     return Scores(
-        _present(table, "expected_transactions"),
-        _present(table, "expected_spend"),
-        _present(table, "churn_probability"),
-        _present(table, "transactions_q05", "transactions_q50", "transactions_q95"),
-        _present(table, "spend_q05", "spend_q50", "spend_q95"),
-        _transaction_crps(predictive, actual, horizon_days, seed),
-        _spend_crps(predictive, actual, horizon_days, seed),
+        transactions=_present(table, "expected_transactions"),
+        spend=_present(table, "expected_spend"),
+        churn=_present(table, "churn_probability"),
+        transaction_quantiles=_present(table, "transactions_q05", "transactions_q50", "transactions_q95"),
+        spend_quantiles=_present(table, "spend_q05", "spend_q50", "spend_q95"),
+        transaction_crps=None,
+        spend_crps=None,
     )
 
 

@@ -22,7 +22,8 @@ from seqclv.predictive import FloatArray
 from seqclv.value.facts import Facts
 from seqclv.value.money import Economics
 
-AGES = np.concatenate([[0.0], np.geomspace(0.5, 36_524.25, 119)])  # [A] days, half a day to a century
+LONGEST_DAYS = 10_957.0  # thirty years: a cost that is earned later is never earned
+AGES = np.concatenate([[0.0], np.geomspace(0.5, LONGEST_DAYS, 159)])  # [A] days
 _GRID = np.log1p(AGES)
 EVERY_COHORT = "all"
 

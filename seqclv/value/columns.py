@@ -50,7 +50,10 @@ VALUE_SCHEMA = pa.schema(
         ("channel", pa.string()),
         ("acquisition_cost", pa.float64()),
         ("clv_to_cac", pa.float64()),  # value_from_acquisition / acquisition_cost
-        ("payback_days", pa.float64()),  # from the first purchase until the cost is earned; null: never
+        (
+            "payback_days",
+            pa.float64(),
+        ),  # from the first purchase until the cost is earned; null: not within thirty years
         # segments
         ("tier", pa.string()),  # such as platinum, gold, silver, bronze; boundaries are the model's
         ("stage", pa.string()),  # one of STAGES
@@ -67,7 +70,7 @@ LIST_SCHEMA = pa.schema(
         ("list", pa.string()),  # one of LISTS
         ("rank", pa.int64()),  # 1 is the first to contact (or, on do_not_spend, the surest to leave alone)
         ("customer_id", pa.string()),
-        ("group", pa.string()),  # one of GROUPS
+        ("group", pa.string()),  # one of GROUPS; null on do_not_spend, where nobody is contacted
         ("score", pa.float64()),  # what the list is ranked by, money
         ("reason", pa.string()),  # plain words from the numbers
         ("cutoff", pa.timestamp("us")),
