@@ -29,6 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--service-cost", type=float, default=0.0, metavar="MONEY", help="per 30 days while alive; default: 0"
     )
     parser.add_argument("--currency", metavar="CODE", help="such as EUR; default: that of the log")
+    parser.add_argument(
+        "--contacts", type=int, metavar="N", help="budget of each contact list; default: one customer in twenty"
+    )
+    parser.add_argument(
+        "--control-share", type=float, default=0.1, metavar="SHARE", help="left alone at random; default: 0.1"
+    )
+    parser.add_argument("--contact-cost", type=float, default=0.0, metavar="MONEY", help="of one contact; default: 0")
     parser.add_argument("--drivers", metavar="FILE", help="JSON list of {name, share, words}: what moves the forecasts")
     add_tracking_options(parser)
     add_log_options(parser, required=False)
@@ -61,6 +68,9 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
             service_cost=args.service_cost,
             currency=args.currency,
         ),
+        contacts=args.contacts,
+        control_share=args.control_share,
+        contact_cost=args.contact_cost,
         horizons_days=tuple(args.horizons),
         drivers=_drivers(args.drivers),
     )

@@ -33,6 +33,8 @@ _LEVEL = 0.95
 def read_lists(path: Path) -> "pd.DataFrame":
     """Read a list file: customer_id, list, group ('contact' or 'control'); Parquet or CSV.
 
+    Rows without a group, such as those of a do-not-spend list, are left out.
+
     Raises:
         InputError: it cannot be read, lacks a column, names another group or a customer twice in one list.
     """
@@ -50,7 +52,8 @@ def read_lists(path: Path) -> "pd.DataFrame":
         raise InputError(
             f"A list file has the columns {', '.join(_NEEDED)}, but '{path}' lacks {', '.join(missing)}: rename or add."
         )
-    frame = frame[list(_NEEDED)].astype("str")
+    frame = frame[list(_NEEDED)]
+    frame = frame[frame["group"].notna() & (frame["group"] != "")].astype("str")
     wrong = sorted(set(frame["group"]) - {CONTACT, CONTROL})
     if wrong:
         raise InputError(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from seqclv.report.formats import count, date, money, people, percent
+from seqclv.value.money import NO_CURRENCY
 
 if TYPE_CHECKING:
     from seqclv.report.subject import Subject
@@ -20,23 +21,23 @@ LIST_TITLES = {
 
 def lists_section(subject: "Subject") -> list[dict[str, Any]]:
     """Each contact list: how many to contact and to leave as a control group, what it is about, its first customers."""
-    if subject.worth is None or subject.worth.lists is None:
+    if subject.worth is None:
         return []
     lists, found = subject.worth.lists, []
     for name, title in LIST_TITLES.items():
         rows = lists[lists["list"] == name].sort_values("rank")
         if rows.empty:
             continue
-        contacts = rows[rows["group"] == "contact"]
+        contacts = rows[rows["group"] != "control"]  # on the do-not-spend list nobody has a group
         found.append(
             {
                 "name": name,
                 "title": title,
                 "customers": len(rows),
-                "contact": len(contacts),
-                "control": len(rows) - len(contacts),
-                "value": float(rows["value"].sum()),
-                "value_at_risk": float(rows["value_at_risk"].sum()),
+                "contact": int((rows["group"] == "contact").sum()),
+                "control": int((rows["group"] == "control").sum()),
+                "value": float(contacts["value"].sum()),
+                "value_at_risk": float(contacts["value_at_risk"].sum()),
                 "rows": [_row(row) for row in contacts.head(_ROWS).to_dict("records")],
             }
         )
@@ -45,7 +46,8 @@ def lists_section(subject: "Subject") -> list[dict[str, Any]]:
 
 def _row(row: Mapping[Any, Any]) -> dict[str, Any]:
     names = ("rank", "customer_id", "score", "reason", "tier", "stage")
-    return {name: row[name] if pd.notna(row[name]) else None for name in names}
+    found = {name: row[name] if pd.notna(row[name]) else None for name in names}
+    return {**found, "reason": row["reason"].replace(f" {NO_CURRENCY}", "")}
 
 
 def monday_section(document: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -73,7 +75,7 @@ def _keep(document: Mapping[str, Any], entry: Mapping[str, Any] | None) -> dict[
         "short": f"contact the {people(number)} with the most to lose ({money(amount, currency)} at risk){control}",
         "what": f"Contact the {people(number)} with the most to lose{control}.",
         "why": (
-            f"Together {money(amount, currency)} of the {money(section['value_at_risk'], currency)} at risk is theirs. "
+            f"{money(amount, currency)} of the {money(section['value_at_risk'], currency)} at risk is theirs. "
             "Being at risk does not mean being persuadable: only the comparison with the control group shows what the "
             "contact brings."
         ),
@@ -106,7 +108,7 @@ def _leave(document: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, s
     return {
         "short": f"spend nothing on the {people(entry['customers'])} of the do-not-spend list",
         "what": f"Spend nothing on the {people(entry['customers'])} of the do-not-spend list.",
-        "why": f"Together they are worth {amount} in this time: less than contacting them costs.",
+        "why": f"They are lost already or worth no more than a contact costs: {amount} in all.",
     }
 
 

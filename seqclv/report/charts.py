@@ -144,6 +144,33 @@ def tracking_chart(section: Mapping[str, Any]) -> "Figure":
     return figure
 
 
+def budget_chart(curve: Mapping[str, Sequence[float]], contacts: int) -> "Figure":
+    """Value at risk reached by number of contacts: the highest first, the latest buyers first, at random."""
+    from matplotlib.lines import Line2D
+
+    figure, axes = _canvas(height=250, right=112)
+    total = curve["value_at_risk"][-1]
+    lines: tuple[tuple[str, str, Any, str], ...] = (
+        ("value_at_risk", BLUE, "solid", "most at risk first"),
+        ("recency", ORANGE, (0, (5, 2)), "latest buyers first"),
+        ("random", GREY, (0, (1, 1.6)), "at random"),
+    )
+    for name, colour, dashes, _ in lines:
+        axes.plot(curve["contacts"], [v / total for v in curve[name]], color=colour, linewidth=2, linestyle=dashes)
+    if contacts:
+        axes.axvline(contacts, color=INK, linewidth=1)
+        words = f"{formats.count(contacts)} contacts"
+        axes.annotate(words, (contacts, 0.03), (5, 0), textcoords="offset points", color=INK)
+    handles = [Line2D([], [], color=colour, linestyle=dashes, linewidth=2) for _, colour, dashes, _ in lines]
+    _name(axes, handles, [label for *_, label in lines], loc="upper left", bbox_to_anchor=(0.98, 0.75))
+    axes.set(xlim=(0, max(curve["contacts"][-1], 1)), ylim=(0, 1.02))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.xaxis.set_major_formatter(lambda value, _: formats.count(value))
+    axes.set_xlabel("contacts")
+    axes.set_ylabel("share of the value at risk")
+    return figure
+
+
 def cohorts_chart(rows: Sequence[Mapping[str, Any]]) -> "Figure":
     """Mean worth per customer by cohort."""
     height = 34 + 17.0 * len(rows)
@@ -222,7 +249,11 @@ def _legend(axes: "Axes", marks: Mapping[str, tuple[str, str]]) -> None:
         Line2D([], [], color=c, marker=m, linestyle="", markersize=7, markeredgecolor=GREY if c == PALE else c)
         for c, m in marks.values()
     ]
-    legend = axes.legend(handles, list(marks), loc="upper left", fontsize=_FONT - 0.5, frameon=False)
+    _name(axes, handles, list(marks), loc="upper left")
+
+
+def _name(axes: "Axes", handles: Sequence[Any], labels: Sequence[str], **place: Any) -> None:
+    legend = axes.legend(handles, labels, fontsize=_FONT - 1, frameon=False, handlelength=1.6, **place)
     for text in legend.get_texts():
         text.set_color(INK)
 

@@ -245,14 +245,23 @@ def _cohort(name: str, rows: "pd.DataFrame") -> dict[str, Any]:
     }
 
 
-def losing_section(base: "pd.DataFrame") -> dict[str, Any]:
-    """Whom the company loses: how many are expected to buy nothing, what is at risk, and with whom."""
-    risk = np.sort(base["value_at_risk"].to_numpy())[::-1]
+def losing_section(base: "pd.DataFrame", worth: "Worth | None") -> dict[str, Any]:
+    """Whom the company loses: how many are expected to buy nothing, what is at risk, and with whom.
+
+    Where the stages are known, those who are lost already are counted and left out of what is at risk.
+    """
+    lost = (base["stage"] == "lost").to_numpy() if "stage" in base else np.zeros(len(base), dtype=bool)
+    pool = base[~lost]
+    risk = np.sort(pool["value_at_risk"].to_numpy())[::-1]
     total = float(risk.sum())
     half = int(np.searchsorted(np.cumsum(risk), total / 2) + 1) if total > 0 else None
+    names = ("contacts", "value_at_risk", "recency", "random")
     return {
         "expected_to_leave": float(base["churn_probability"].sum()),
+        "lost_already": int(lost.sum()) if "stage" in base else None,
+        "customers": len(pool),
         "value_at_risk": total,
         "customers_with_half": half,
-        "rows": top_rows(base, "value_at_risk"),
+        "rows": top_rows(pool, "value_at_risk"),
+        "curve": None if worth is None else {name: getattr(worth.curve, name).tolist() for name in names},
     }

@@ -26,7 +26,7 @@ def report_document(subject: "Subject") -> dict[str, Any]:
         "concentration": None if base is None else customers.concentration_section(base),
         "distribution": [] if base is None else customers.distribution_section(base),
         "best": [] if base is None else customers.top_rows(base, "worth"),
-        "losing": None if base is None else customers.losing_section(base),
+        "losing": None if base is None else customers.losing_section(base, subject.worth),
         "matrix": None
         if base is None
         else customers.matrix_section(base, None if subject.worth is None else subject.worth.tiers),

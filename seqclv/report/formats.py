@@ -34,6 +34,13 @@ def money(value: float | None, currency: str = "") -> str:
     return _signed(f"{value:,.2f}" if abs(value) < 100 else f"{value:,.0f}") + behind
 
 
+def amount(value: float | None, most: float | None) -> str:
+    """An amount in a column of a table, with the decimals that the largest one of the column needs."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    return _signed(f"{value:,.{0 if most is None or abs(most) >= 1000 else 2}f}")
+
+
 def percent(share: float | None, digits: int | None = None) -> str:
     """A share: 14.6%; whole from ten percent on unless digits are asked for."""
     if share is None or not math.isfinite(share):

@@ -68,7 +68,7 @@ def subject_of_model(
             store,
             cutoff,
             horizons,
-            options.terms,
+            options,
             windows=_own(bundle, [bundle.metrics]),
             workspace=Path(workspace),
         )
@@ -134,7 +134,7 @@ def subject_of_backtest(
                 store,
                 forecasts.cutoff,
                 forecasts.horizons_days,
-                options.terms,
+                options,
                 windows=earlier,
                 workspace=Path(workspace),
             )

@@ -57,7 +57,7 @@ def environment() -> "Environment":
     )
     names = ("count", "money", "percent", "change", "date", "decimal", "days", "people")
     found.filters |= {name: getattr(formats, name) for name in names}
-    found.filters |= {"code": _code, "stage": stage_name, "money0": _whole_money}
+    found.filters |= {"code": _code, "stage": stage_name, "amount": formats.amount}
     style = found.from_string((TEMPLATES / "style.css").read_text())
     found.globals["style"] = Markup(style.render(light=Markup(variables(LIGHT)), dark=Markup(variables(DARK))))
     return found
@@ -73,15 +73,11 @@ def _code(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
-def _whole_money(value: float | None) -> str:
-    return formats.count(None if value is None else round(value))
-
-
 def _charts(document: Mapping[str, Any]) -> dict[str, Markup | None]:
     """The charts that the document has numbers for, by name."""
     held = document["held_out"]
     figures: dict[str, Figure | None] = dict.fromkeys(
-        ("distribution", "concentration", "cohorts", "deciles", "reliability", "tracking")
+        ("distribution", "concentration", "cohorts", "deciles", "reliability", "tracking", "budget")
     )
     if document["money"]:
         figures["distribution"] = charts.distribution_chart(document["distribution"], "")
@@ -93,6 +89,9 @@ def _charts(document: Mapping[str, Any]) -> dict[str, Markup | None]:
         figures["deciles"] = charts.deciles_chart(held["deciles"]) if held["deciles"] else None
         figures["reliability"] = charts.reliability_chart(held["reliability"]) if held["reliability"] else None
     texts = chart_texts(document)
+    if "budget" in texts:
+        contacts = next((entry["contact"] for entry in document["lists"] if entry["name"] == "retention"), 0)
+        figures["budget"] = charts.budget_chart(document["losing"]["curve"], contacts)
     return {
         name: None if figure is None else charts.to_svg(figure, name, texts[f"{name}_alt"])
         for name, figure in figures.items()
@@ -121,7 +120,7 @@ def _heat(matrix: Mapping[str, Any] | None) -> Any:
 
 
 def _matrix_sum(cell: Mapping[str, Any]) -> Markup:
-    return Markup('<td class="sum"><b>{}</b><small>{}<br>risk {}</small></td>').format(
+    return Markup('<td class="sum"><b>{}</b><small>{}<span class="wide"><br>risk {}</span></small></td>').format(
         formats.count(cell["customers"]), formats.money(cell["worth"]), formats.money(cell["value_at_risk"])
     )
 
@@ -129,9 +128,8 @@ def _matrix_sum(cell: Mapping[str, Any]) -> Markup:
 def _judged_cell(comparison: Mapping[str, Any] | None) -> Any:
     """A function that shows one figure of one method and marks the best."""
 
-    def cell(row: Mapping[str, Any], name: str, digits: int) -> Markup:
+    def cell(row: Mapping[str, Any], name: str, digits: int, width: str) -> Markup:
         best = comparison is not None and comparison["leaders"][name] == row["key"]
-        mark = ' class="best"' if best else ""
-        return Markup(f"<td{mark}>{{}}</td>").format(formats.decimal(row[name], digits))
+        return Markup('<td class="{}">{}</td>').format("best " * best + width, formats.decimal(row[name], digits))
 
     return cell

@@ -31,11 +31,11 @@ def _money(document: Mapping[str, Any]) -> str:
     words = f"In {window}, {people(total['customers'])} are expected to spend {money(total['spend'], currency)}"
     if between["low"] is not None:
         words += f" (nine times in ten between {money(between['low'])} and {money(between['high'])})"
+    held = document["held_out"]
     if about["kind"] == "backtest" and held is not None:
         words += f" (they then spent {money(held['actual_spend'], currency)})"
     if total["value"] is not None and about["margin"] is not None:
         words += f", worth {money(total['value'], currency)} {_value_terms(about)}"
-    held = document["held_out"]
     return words + "."
 
 
@@ -65,9 +65,12 @@ def _losing(document: Mapping[str, Any]) -> str:
     section, total = document["losing"], document["money"]
     amount = money(section["value_at_risk"], document["about"]["currency"])
     words = (
-        f"{people(round(section['expected_to_leave']))} ({percent(total['churn_mean'])}) are expected to buy nothing "
-        f"in this time; if all did buy, {amount} more would come in: the value at risk"
+        f"{people(round(section['expected_to_leave']))} ({percent(total['churn_mean'])}) are expected to buy nothing"
     )
+    if section["lost_already"]:
+        words += f": {count(section['lost_already'])} look lost already, and with the others {amount} is at risk"
+    else:
+        words += f", and {amount} is at risk with them"
     if section["customers_with_half"]:
         words += f", half of it with only {people(section['customers_with_half'])}"
     return words + "."

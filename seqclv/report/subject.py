@@ -10,10 +10,14 @@ from seqclv.errors import InputError
 from seqclv.evaluation.matured import Matured
 from seqclv.predictive import FloatArray
 from seqclv.tiers import Tiers
+from seqclv.value.budget import BudgetCurve
 from seqclv.value.money import Terms
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+CONTACT_EACH = 20
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,8 @@ class Worth:
     currency: str  # '' is not known
     margin: float  # of the base
     refund_share: float
-    lists: "pd.DataFrame | None" = None  # `seqclv.value.columns.LIST_SCHEMA`
+    lists: "pd.DataFrame"  # contact lists, `seqclv.value.columns.LIST_SCHEMA`
+    curve: BudgetCurve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +69,9 @@ class ReportOptions:
     terms: Terms = field(default_factory=Terms)  # how spend becomes value
     horizons_days: Sequence[float] = ()  # beside the one the model was judged on; empty: those of the model
     drivers: Sequence[Mapping[str, Any]] = ()  # what moves the forecasts: name, share, words
+    contacts: int | None = None  # on each contact list; None: one customer in CONTACT_EACH
+    control_share: float = 0.1  # of those who would be contacted: left alone, at random
+    contact_cost: float = 0.0  # money
 
     def __post_init__(self) -> None:
         for driver in self.drivers:

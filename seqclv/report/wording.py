@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from seqclv.comparison import MODEL_NAMES
 from seqclv.evaluation.plots import SHORT_NAMES
 from seqclv.report.formats import count, date, days, decimal, money, off, people, percent
@@ -102,15 +104,19 @@ def chart_texts(document: Mapping[str, Any]) -> dict[str, str]:
         texts["sure"] = _sure_text(document)
     if document["held_out"]:
         texts |= _held_out_texts(document["held_out"])
+    if document["money"] and document["losing"]["curve"] and document["losing"]["value_at_risk"] > 0:
+        contacts = next((entry["contact"] for entry in document["lists"] if entry["name"] == "retention"), 0)
+        texts |= _curve_texts(document["losing"]["curve"], contacts)
     if document["cohorts"]:
         texts |= _cohort_texts(document["cohorts"])
     if document["matrix"]:
         texts["matrix"] = _matrix_text(document["matrix"], document["about"]["currency"])
+        texts["tiers"] = _tiers_text(document["matrix"])
     return texts
 
 
 def _customer_texts(document: Mapping[str, Any]) -> dict[str, str]:
-    section, total, losing = document["concentration"], document["money"], document["losing"]
+    section, total = document["concentration"], document["money"]
     currency = document["about"]["currency"]
     bands = [band for band in document["distribution"] if band["customers"]]
     most = max(bands, key=lambda band: band["worth_share"])
@@ -124,9 +130,7 @@ def _customer_texts(document: Mapping[str, Any]) -> dict[str, str]:
     return {
         "best": f"The mean customer is worth {money(total['worth_mean'], currency)} in this time, the middle one "
         f"{money(total['worth_median'], currency)}: few customers stand far above the rest.",
-        "losing": f"Over the {days(document['about']['horizon_days'])} the chance to buy nothing is "
-        f"{percent(total['churn_mean'])} for the average customer. Where it meets value, there is something to lose: "
-        f"{money(losing['value_at_risk'], currency)} in all.",
+        "losing": _losing_text(document),
         "concentration": many,
         "concentration_alt": f"Curve: {many}. The top 1% brings {percent(section['top_percent'])}, the top 10% "
         f"{percent(section['top_tenth'])}.",
@@ -137,6 +141,32 @@ def _customer_texts(document: Mapping[str, Any]) -> dict[str, str]:
             for b in bands
         ),
     }
+
+
+def _losing_text(document: Mapping[str, Any]) -> str:
+    losing, about = document["losing"], document["about"]
+    words = (
+        f"Over the {days(about['horizon_days'])} the chance to buy nothing is "
+        f"{percent(document['money']['churn_mean'])} for the average customer."
+    )
+    if losing["lost_already"] is not None:
+        words += (
+            f" {people(losing['lost_already'])} will more likely than not never buy again; the other "
+            f"{people(losing['customers'])} can still be lost."
+        )
+    return words + f" If all of those did buy, {money(losing['value_at_risk'], about['currency'])} more would come in."
+
+
+def _curve_texts(curve: Mapping[str, Any], contacts: int) -> dict[str, str]:
+    total = curve["value_at_risk"][-1]
+    share = [
+        float(np.interp(contacts, curve["contacts"], curve[name])) / total for name in ("value_at_risk", "recency")
+    ]
+    words = (
+        f"{count(contacts)} contacts reach {percent(share[0])} of what is at risk, "
+        f"{percent(share[1])} if the latest buyers come first"
+    )
+    return {"budget": words, "budget_alt": f"Curves of the value at risk reached by number of contacts: {words}."}
 
 
 def _sure_text(document: Mapping[str, Any]) -> str:
@@ -195,6 +225,15 @@ def _matrix_text(matrix: Mapping[str, Any], currency: str) -> str:
         if cell["customers"]:
             words += f" {people(cell['customers'])} of them are at risk: the first to look at."
     return words
+
+
+def _tiers_text(matrix: Mapping[str, Any]) -> str:
+    """How the tiers are bounded."""
+    parts = [f"{name} the {percent(share)}" for name, share in zip(matrix["tiers"], matrix["tier_shares"], strict=True)]
+    return (
+        f"Tiers share the spend expected in {days(matrix['tier_horizon_days'])} as it was on "
+        f"{date(matrix['tiers_set_at'])}, from the top: {', '.join(parts)}."
+    )
 
 
 def data_facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 
 from seqclv.bundle import Bundle
 from seqclv.data.store import EventStore
-from seqclv.report.subject import Worth
-from seqclv.value.money import NO_CURRENCY, Terms
+from seqclv.report.subject import CONTACT_EACH, ReportOptions, Worth
+from seqclv.value.budget import budget_curve
+from seqclv.value.lists import ListPlan, make_lists
+from seqclv.value.money import NO_CURRENCY
 from seqclv.value.run import Plan, value_store
 from seqclv.value.totals import EVERYBODY, LevelSpread
 
@@ -21,7 +23,7 @@ def worth_of(
     store: EventStore,
     cutoff: int,
     horizons_days: Sequence[float],
-    terms: Terms,
+    options: ReportOptions,
     *,
     windows: Sequence[Mapping[str, Any]],
     workspace: Path,
@@ -34,9 +36,15 @@ def worth_of(
     """
     spread = level_spread(windows)
     # Without discounting a customer who may stay for ever has no finite residual value.
-    terms = replace(terms, residual=terms.residual and terms.discount_rate > 0)
+    terms = replace(options.terms, residual=options.terms.residual and options.terms.discount_rate > 0)
     plan = Plan(cutoff=cutoff, horizons_days=horizons_days, terms=terms, spread=spread)
     valued = value_store(bundle, store, plan, workspace / "values.parquet")
+    lists = ListPlan(
+        contacts=options.contacts or max(valued.customers // CONTACT_EACH, 1),
+        control_share=options.control_share,
+        contact_cost=options.contact_cost,
+        horizon_days=bundle.horizon_days,
+    )
     economics = valued.manifest["economics"]
     currency = str(economics["currency"])
     return Worth(
@@ -47,6 +55,8 @@ def worth_of(
         currency="" if currency == NO_CURRENCY else currency,
         margin=float(economics["margin"]),
         refund_share=float(economics["refund_share"]),
+        lists=make_lists(valued.out, lists).to_pandas(),
+        curve=budget_curve(valued.out, bundle.horizon_days),
     )
 
 
