@@ -11,7 +11,7 @@ from seqclv.value.money import NO_CURRENCY
 if TYPE_CHECKING:
     from seqclv.report.subject import Subject
 
-_ROWS = 8
+_ROWS = 5
 LIST_TITLES = {
     "retention": "Keep: the most to lose",
     "growth": "Grow: loyal, with room for more",

@@ -81,7 +81,7 @@ def concentration_chart(section: Mapping[str, Any]) -> "Figure":
             ha="right" if right else "left",
             color=INK,
         )
-    axes.text(0.98, 0.88, "if all were equal", ha="right", va="top", color=GREY, rotation=0)
+    axes.text(0.66, 0.56, "if all were equal", va="top", color=GREY)
     _percent_axes(axes)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.set_xlabel("customers, the most valuable first")
@@ -148,7 +148,7 @@ def budget_chart(curve: Mapping[str, Sequence[float]], contacts: int) -> "Figure
     """Value at risk reached by number of contacts: the highest first, the latest buyers first, at random."""
     from matplotlib.lines import Line2D
 
-    figure, axes = _canvas(height=250, right=112)
+    figure, axes = _canvas(height=250)
     total = curve["value_at_risk"][-1]
     lines: tuple[tuple[str, str, Any, str], ...] = (
         ("value_at_risk", BLUE, "solid", "most at risk first"),
@@ -160,9 +160,9 @@ def budget_chart(curve: Mapping[str, Sequence[float]], contacts: int) -> "Figure
     if contacts:
         axes.axvline(contacts, color=INK, linewidth=1)
         words = f"{formats.count(contacts)} contacts"
-        axes.annotate(words, (contacts, 0.03), (5, 0), textcoords="offset points", color=INK)
+        axes.annotate(words, (contacts, 0.95), (5, 0), textcoords="offset points", color=INK)
     handles = [Line2D([], [], color=colour, linestyle=dashes, linewidth=2) for _, colour, dashes, _ in lines]
-    _name(axes, handles, [label for *_, label in lines], loc="upper left", bbox_to_anchor=(0.98, 0.75))
+    _name(axes, handles, [label for *_, label in lines], loc="lower right")
     axes.set(xlim=(0, max(curve["contacts"][-1], 1)), ylim=(0, 1.02))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.xaxis.set_major_formatter(lambda value, _: formats.count(value))
@@ -210,7 +210,7 @@ def to_svg(figure: "Figure", name: str, alt: str) -> Markup:
 def _own_ids(svg: str, name: str) -> str:
     """Drop ids that nothing refers to and begin the others with the chart's name."""
     used = set(re.findall(r"#([\w-]+)", svg)) & set(re.findall(r'id="([\w-]+)"', svg))
-    svg = re.sub(r' id="([\w-]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", svg)
+    svg = re.sub(r' id="([^"]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", svg)
     for one in used:
         svg = re.sub(rf"#{one}\b", f"#{name}-{one}", svg)
     return svg

@@ -12,7 +12,7 @@ from seqclv.report.sentences import worst_and_best_group
 from seqclv.value.lifecycle import LifecycleRules
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
-SCORES = {"retention": "Value at risk", "growth": "Room to grow", "do_not_spend": "Value"}
+SCORES = {"retention": "Value at risk", "growth": "Value", "do_not_spend": "Value"}
 _RULES = LifecycleRules()
 STAGE_WORDS = {
     "new": f"first bought at most {_RULES.new_days:g} days ago",
