@@ -72,11 +72,11 @@ def concentration_chart(section: Mapping[str, Any]) -> "Figure":
         bringing = section["bringing"]
         axes.plot([share, share, 0], [0, bringing, bringing], color=INK, linewidth=1)
         axes.plot(share, bringing, marker="o", color=INK, markersize=6)
-        right = share > 0.55
+        right = share > 0.35
         axes.annotate(
             f"{formats.percent(share)} of customers\nbring {formats.percent(bringing)}",
             (share, bringing),
-            (-8 if right else 10, 6 if right else -26),
+            (-9 if right else 10, 5 if right else -26),
             textcoords="offset points",
             ha="right" if right else "left",
             color=INK,
@@ -168,23 +168,6 @@ def budget_chart(curve: Mapping[str, Sequence[float]], contacts: int) -> "Figure
     axes.xaxis.set_major_formatter(lambda value, _: formats.count(value))
     axes.set_xlabel("contacts")
     axes.set_ylabel("share of the value at risk")
-    return figure
-
-
-def cohorts_chart(rows: Sequence[Mapping[str, Any]]) -> "Figure":
-    """Mean worth per customer by cohort."""
-    height = 34 + 17.0 * len(rows)
-    figure, axes = _canvas(height=height, left=64)
-    values = [row["worth_mean"] for row in reversed(rows)]
-    axes.barh(range(len(rows)), values, height=0.66, color=BLUE)
-    for i, value in enumerate(values):
-        axes.annotate(formats.money(value), (max(value, 0), i), (4, 0), textcoords="offset points", va="center")
-    axes.set_yticks(range(len(rows)), [row["name"] for row in reversed(rows)])
-    axes.set(xlim=(min(0.0, *values), 1.2 * max(*values, 1e-9)), ylim=(-0.6, len(rows) - 0.4))
-    axes.set_xticks([])
-    axes.grid(visible=False)
-    axes.spines["bottom"].set_visible(False)
-    axes.spines["left"].set_visible(True)
     return figure
 
 

@@ -1,7 +1,7 @@
 """The report as one self-contained HTML page: the document's numbers in words, tables and charts."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,7 @@ def report_html(document: Mapping[str, Any]) -> str:
         "has_history": bool(document["best"]) and "days_since_last" in document["best"][0],
         "has_totals": any(row.get("low") is not None for row in document["horizons"]),
         "range_bar": _range_bars(document),
+        "bar": _bar,
         "heat": _heat(document["matrix"]),
         "matrix_sum": _matrix_sum,
         "judged": _judged_cell(document["comparison"]),
@@ -57,7 +58,7 @@ def environment() -> "Environment":
     )
     names = ("count", "money", "percent", "change", "date", "decimal", "days", "people")
     found.filters |= {name: getattr(formats, name) for name in names}
-    found.filters |= {"code": _code, "stage": stage_name, "amount": formats.amount}
+    found.filters |= {"code": _code, "stage": stage_name, "amount": formats.amount, "most": _most}
     style = found.from_string((TEMPLATES / "style.css").read_text())
     found.globals["style"] = Markup(style.render(light=Markup(variables(LIGHT)), dark=Markup(variables(DARK))))
     return found
@@ -66,6 +67,17 @@ def environment() -> "Environment":
 def stage_name(stage: str) -> str:
     """'at_risk' as 'At risk'."""
     return stage.replace("_", " ").capitalize()
+
+
+def _most(rows: Sequence[Mapping[str, Any]], name: str) -> float:
+    """The largest size in a column; 0 where nothing is known."""
+    return max((abs(row[name]) for row in rows if row.get(name) is not None), default=0.0)
+
+
+def _bar(value: float, most: float) -> Markup:
+    """A bar on the scale of a table's column."""
+    share = 100 * max(value, 0.0) / most if most > 0 else 0.0
+    return Markup('<span class="range" aria-hidden="true" style="--low:0%;--high:{:.1f}%"><i></i></span>').format(share)
 
 
 def _code(text: str) -> Markup:
@@ -77,13 +89,11 @@ def _charts(document: Mapping[str, Any]) -> dict[str, Markup | None]:
     """The charts that the document has numbers for, by name."""
     held = document["held_out"]
     figures: dict[str, Figure | None] = dict.fromkeys(
-        ("distribution", "concentration", "cohorts", "deciles", "reliability", "tracking", "budget")
+        ("distribution", "concentration", "deciles", "reliability", "tracking", "budget")
     )
     if document["money"]:
         figures["distribution"] = charts.distribution_chart(document["distribution"], "")
         figures["concentration"] = charts.concentration_chart(document["concentration"])
-    if document["cohorts"]:
-        figures["cohorts"] = charts.cohorts_chart(document["cohorts"])
     if held:
         figures["tracking"] = charts.tracking_chart(held["tracking"])
         figures["deciles"] = charts.deciles_chart(held["deciles"]) if held["deciles"] else None

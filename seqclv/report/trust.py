@@ -5,7 +5,7 @@ from typing import Any
 
 from seqclv.batch import DAYS_PER_YEAR
 from seqclv.comparison import MODEL_NAMES
-from seqclv.report.formats import count, days, off, percent
+from seqclv.report.formats import days, off, people, percent
 
 _GROUP_MISS = 0.2  # of a group's spend, beyond which it is named if its interval leaves zero out
 _TOTAL_MISS = 0.1
@@ -53,18 +53,27 @@ def _total(held: Mapping[str, Any] | None) -> Iterator[str]:
 
 
 def _groups(held: Mapping[str, Any] | None) -> Iterator[str]:
+    """The groups whose level was far off, those of one kind and one side in one sentence."""
+    words = {"purchases so far": "Customers by purchases so far", "first purchase": "Customers by first purchase"}
     tables = [] if held is None else [held["by_purchases"], held["by_vintage"]]
-    words = {"purchases so far": "customers with {} purchases so far", "first purchase": "the cohort of {}"}
     for table in filter(None, tables):
-        for row in table["rows"]:
-            miss, between = row["spend_bias"], row["spend_bias_interval"]
-            if miss is None or between is None or abs(miss) <= _GROUP_MISS or between[0] <= 0 <= between[1]:
+        for side in ("high", "low"):
+            rows = [row for row in table["rows"] if _far_off(row, side)]
+            if not rows:
                 continue
-            name = words[table["by"]].format(row["name"]).replace("with 1 purchases", "with 1 purchase")
+            groups = _joined([f"{row['name']} ({percent(abs(row['spend_bias']))})" for row in rows])
             yield (
-                f"{name[0].upper()}{name[1:]}: their spend was forecast {off(miss)} "
-                f"({count(row['customers'])} customers)."
+                f"{words[table['by']]}: the spend of {groups} was forecast too {side}; "
+                f"{people(sum(row['customers'] for row in rows))} in all."
             )
+
+
+def _far_off(row: Mapping[str, Any], side: str) -> bool:
+    """Whether a group's total was off by more than the tolerance, and clearly so."""
+    miss, between = row["spend_bias"], row["spend_bias_interval"]
+    if miss is None or between is None or abs(miss) <= _GROUP_MISS or between[0] <= 0 <= between[1]:
+        return False
+    return bool((miss > 0) == (side == "high"))
 
 
 def _ranges(held: Mapping[str, Any] | None) -> Iterator[str]:
@@ -82,7 +91,8 @@ def _beaten(comparison: Mapping[str, Any] | None) -> Iterator[str]:
         if leader is not None and leader != comparison["ours"]:
             better.setdefault(leader, []).append(_QUESTIONS[measure])
     for leader, questions in better.items():
-        yield f"{MODEL_NAMES.get(leader, leader)} did better at {_joined(questions)} on the held-out past."
+        name = MODEL_NAMES.get(leader, leader)
+        yield f"{name[0].upper()}{name[1:]} did better at {_joined(questions)} on the held-out past."
 
 
 def _joined(words: Sequence[str]) -> str:

@@ -129,7 +129,7 @@ def _customer_texts(document: Mapping[str, Any]) -> dict[str, str]:
     )
     return {
         "best": f"The mean customer is worth {money(total['worth_mean'], currency)} in this time, the middle one "
-        f"{money(total['worth_median'], currency)}: few customers stand far above the rest.",
+        f"{money(total['worth_median'], currency)}{_spread_words(total)}.",
         "losing": _losing_text(document),
         "concentration": many,
         "concentration_alt": f"Curve: {many}. The top 1% brings {percent(section['top_percent'])}, the top 10% "
@@ -141,6 +141,12 @@ def _customer_texts(document: Mapping[str, Any]) -> dict[str, str]:
             for b in bands
         ),
     }
+
+
+def _spread_words(total: Mapping[str, Any]) -> str:
+    if total["worth_mean"] > 1.5 * total["worth_median"]:
+        return ": few customers stand far above the rest"
+    return ": most customers are not far from the mean"
 
 
 def _losing_text(document: Mapping[str, Any]) -> str:
@@ -210,8 +216,7 @@ def _cohort_texts(rows: list[Mapping[str, Any]]) -> dict[str, str]:
     words = f"A customer who came in {best['name']} is worth most, {money(best['worth_mean'])} on average"
     if most is not best:
         words += f"; most money in all is with those of {most['name']}, {money(most['worth'])}"
-    alt = "Mean worth by cohort: " + "; ".join(f"{row['name']} {money(row['worth_mean'])}" for row in rows)
-    return {"cohorts": words + ".", "cohorts_alt": alt}
+    return {"cohorts": words + "."}
 
 
 def _matrix_text(matrix: Mapping[str, Any], currency: str) -> str:

@@ -36,7 +36,7 @@ def test_a_report_is_written_and_its_summary_shown(capsys, model, small_log, tmp
     assert status == 0, errors
     assert "GBP" in text
     assert "contact the 10 customers" in text
-    assert "as of 1\N{NO-BREAK SPACE}January\N{NO-BREAK SPACE}2022" in out.read_text()  # the log's end
+    assert "as of 31\N{NO-BREAK SPACE}December\N{NO-BREAK SPACE}2021" in out.read_text()  # the log's end
 
 
 def test_the_summary_of_a_report_is_json_on_request(capsys, model, tmp_path):
