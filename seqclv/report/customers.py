@@ -48,20 +48,19 @@ def base_of(subject: "Subject") -> "pd.DataFrame":
 
 def horizons_section(subject: "Subject") -> list[dict[str, Any]]:
     """What the whole base is expected to do, by horizon."""
-    if subject.forecasts is None:
-        return []
     worth, found = subject.worth, []
-    for horizon, rows in subject.forecasts.groupby("horizon_days", sort=True):
+    table = subject.forecasts if worth is None else worth.table
+    if table is None:
+        return []
+    for horizon, rows in table.groupby("horizon_days", sort=True):
         entry = {
             "horizon_days": float(horizon),  # type: ignore[arg-type]
             "buyers": float((1 - rows["churn_probability"]).sum()),
             "transactions": _total(rows["expected_transactions"]),
             "spend": _total(rows["expected_spend"]),
-            "value": None,
+            "value": None if worth is None else _total(rows["value"]),
             **_range(worth, "spend", float(horizon)),  # type: ignore[arg-type]
         }
-        if worth is not None:
-            entry["value"] = float(worth.table.loc[worth.table["horizon_days"] == horizon, "value"].sum())
         found.append(entry)
     return found
 

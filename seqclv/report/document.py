@@ -53,13 +53,14 @@ def _held_out(subject: "Subject") -> dict[str, Any] | None:
 
 def _about(subject: "Subject") -> dict[str, Any]:
     bundle, log, cutoff = subject.bundle, subject.log, subject.cutoff
-    horizons = [] if subject.forecasts is None else sorted(subject.forecasts["horizon_days"].unique())
+    table = subject.forecasts if subject.worth is None else subject.worth.table
+    first = subject.horizon_days if table is None else float(table["horizon_days"].min())
     return {
         "kind": subject.kind,
         "cutoff": None if cutoff is None else cutoff_text(cutoff),
         "horizon_days": subject.horizon_days,
         "judged_horizon_days": None if bundle is None else bundle.horizon_days,
-        "first_due": None if cutoff is None else _day(cutoff, horizons[0] if horizons else subject.horizon_days),
+        "first_due": None if cutoff is None else _day(cutoff, first),
         **_terms(subject),
         "model": None if bundle is None else {"kind": bundle.kind, "version": bundle.version},
         "training": {} if bundle is None else dict(bundle.training),

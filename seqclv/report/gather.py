@@ -62,7 +62,7 @@ def subject_of_model(
                 "take a later one."
             )
         announce(f"forecasting {past.customers:,} customers")
-        forecasts = forecast_frame(bundle, past, cutoff, horizons)
+        forecasts = forecast_frame(bundle, past, cutoff, bundle.horizon_days)
         worth = worth_of(
             bundle,
             store,
@@ -87,10 +87,11 @@ def subject_of_model(
         )
 
 
-def forecast_frame(bundle: Bundle, past: Events, cutoff: int, horizons: Sequence[float]) -> "pd.DataFrame":
+def forecast_frame(bundle: Bundle, past: Events, cutoff: int, horizon_days: float) -> "pd.DataFrame":
     """The forecasts of every customer of merged histories, the same to the bit as `score` writes them."""
     tables = [
-        forecast_table(predict(bundle, part, cutoff), part.customer_id, cutoff, horizons) for part in chunked([past])
+        forecast_table(predict(bundle, part, cutoff), part.customer_id, cutoff, [horizon_days])
+        for part in chunked([past])
     ]
     frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
     return frame

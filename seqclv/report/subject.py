@@ -90,7 +90,7 @@ class Subject:
     windows: Sequence[Mapping[str, Any]] = ()  # metrics.json of each cutoff of a backtest
     cutoff: int | None = None  # microseconds
     horizon_days: float = 0.0  # the one that sentences speak of
-    forecasts: "pd.DataFrame | None" = None  # a row per customer and horizon
+    forecasts: "pd.DataFrame | None" = None  # a row per customer of `horizon_days`
     worth: Worth | None = None
     log: Log | None = None
     held_out: HeldOut | None = None
