@@ -31,11 +31,11 @@ def _money(document: Mapping[str, Any]) -> str:
     words = f"In {window}, {people(total['customers'])} are expected to spend {money(total['spend'], currency)}"
     if between["low"] is not None:
         words += f" (nine times in ten between {money(between['low'])} and {money(between['high'])})"
-    held = document["held_out"]
-    if about["kind"] == "backtest" and held is not None:
-        words += f" (they then spent {money(held['actual_spend'], currency)})"
     if total["value"] is not None and about["margin"] is not None:
         words += f", worth {money(total['value'], currency)} {_value_terms(about)}"
+    held = document["held_out"]
+    if about["kind"] == "backtest" and held is not None:
+        words += f"; what they then spent was {money(held['actual_spend'], currency)}"
     return words + "."
 
 

@@ -9,6 +9,7 @@ from seqclv.report.formats import days, off, people, percent
 
 _GROUP_MISS = 0.2  # of a group's spend, beyond which it is named if its interval leaves zero out
 _TOTAL_MISS = 0.1
+_CHURN_MISS = 0.03  # of the mean probability beside the share
 _RANGE_LOW, _RANGE_HIGH = 0.85, 0.98  # shares that a nine-in-ten range may hold
 _ONE_TIME_SHARE = 0.4
 _TOP_PERCENT_SHARE = 0.2
@@ -26,6 +27,7 @@ def warnings(document: Mapping[str, Any]) -> list[str]:
         *_untested(document),
         *_total(document.get("held_out")),
         *_groups(document.get("held_out")),
+        *_churn(document.get("held_out")),
         *_ranges(document.get("held_out")),
         *_beaten(document.get("comparison")),
         *_horizons(document),
@@ -54,7 +56,10 @@ def _total(held: Mapping[str, Any] | None) -> Iterator[str]:
 
 def _groups(held: Mapping[str, Any] | None) -> Iterator[str]:
     """The groups whose level was far off, those of one kind and one side in one sentence."""
-    words = {"purchases so far": "Customers by purchases so far", "first purchase": "Customers by first purchase"}
+    words = {
+        "purchases so far": "Customers by purchases so far: those with",
+        "first purchase": "Customers by first purchase: those of",
+    }
     tables = [] if held is None else [held["by_purchases"], held["by_vintage"]]
     for table in filter(None, tables):
         for side in ("high", "low"):
@@ -63,7 +68,7 @@ def _groups(held: Mapping[str, Any] | None) -> Iterator[str]:
                 continue
             groups = _joined([f"{row['name']} ({percent(abs(row['spend_bias']))})" for row in rows])
             yield (
-                f"{words[table['by']]}: the spend of {groups} was forecast too {side}; "
+                f"{words[table['by']]} {groups} were forecast to spend too {'much' if side == 'high' else 'little'}; "
                 f"{people(sum(row['customers'] for row in rows))} in all."
             )
 
@@ -74,6 +79,17 @@ def _far_off(row: Mapping[str, Any], side: str) -> bool:
     if miss is None or between is None or abs(miss) <= _GROUP_MISS or between[0] <= 0 <= between[1]:
         return False
     return bool((miss > 0) == (side == "high"))
+
+
+def _churn(held: Mapping[str, Any] | None) -> Iterator[str]:
+    if held is None or held["forecast_churn"] is None:
+        return
+    gap = held["forecast_churn"] - held["actual_churn"]
+    if abs(gap) > _CHURN_MISS:
+        yield (
+            f"Churn probabilities: on the held-out past {percent(held['forecast_churn'])} were expected to buy nothing "
+            f"and {percent(held['actual_churn'])} bought nothing. Use them to put customers in order, not as shares."
+        )
 
 
 def _ranges(held: Mapping[str, Any] | None) -> Iterator[str]:
