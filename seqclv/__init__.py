@@ -22,6 +22,7 @@ _EXPORTS = {
     "prepare": "seqclv.api",
     "read_config": "seqclv.configfile",
     "register": "seqclv.api",
+    "report": "seqclv.api",
     "rfm_summary": "seqclv.baselines.rfm",
     "score": "seqclv.api",
     "simulate": "seqclv.data.simulate",

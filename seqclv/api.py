@@ -8,6 +8,7 @@ from seqclv.bundle import Bundle, load_bundle
 from seqclv.config import Config, DataConfig
 from seqclv.data.store import EventStore, build_store
 from seqclv.data.windows import instant
+from seqclv.errors import InputError
 from seqclv.evaluation import backtest as backtesting
 from seqclv.scoring import open_model, score_log
 
@@ -73,6 +74,43 @@ def value_customers(
 
     bundle = model if isinstance(model, Bundle) else open_model(model)
     return value_log(bundle, data, plan, Path(out), announce=announce)
+
+
+def report(
+    out: str | Path,
+    *,
+    model: Bundle | str | Path | None = None,
+    backtest: str | Path | None = None,
+    data: DataConfig | None = None,
+    cutoff: object = None,
+    announce: Announce = _silent,
+    **options: Any,
+) -> dict[str, Any]:
+    """Write a report on a model or a backtest (an HTML page or its numbers as JSON) and return its numbers.
+
+    Args:
+        out: a file that ends in .html or .json.
+        model: a bundle, its directory or its MLflow URI; or else
+        backtest: the directory of a backtest.
+        data: the log; without it the report has no customers (model) or no history and no track (backtest).
+        cutoff: with a model and a log, where the forecasts begin; by default the log's end.
+        announce: told what is being done.
+        **options: fields of `seqclv.report.subject.ReportOptions`, such as terms=Terms(margin=0.3).
+    """
+    from seqclv.report.build import write_report
+    from seqclv.report.gather import subject_of_backtest, subject_of_model
+    from seqclv.report.subject import ReportOptions
+
+    chosen = ReportOptions(**options)
+    if (model is None) == (backtest is None):
+        raise InputError("A report is on a model or on a backtest, but both or none are given: name one of the two.")
+    if backtest is not None:
+        subject = subject_of_backtest(Path(backtest), data, options=chosen, announce=announce)
+    else:
+        bundle = model if isinstance(model, Bundle) else open_model(str(model))
+        at = None if cutoff is None else instant(cutoff)
+        subject = subject_of_model(bundle, data, at, options=chosen, announce=announce)
+    return write_report(subject, Path(out))
 
 
 def register(model: str | Path, name: str, *, alias: str | None = None, tracking_uri: str | None = None) -> str:

@@ -48,6 +48,7 @@ class Bundle:
     metrics: Mapping[str, Any] | None = None  # the held-out comparison, as metrics.json has it
     calibration: Calibration | None = None  # what earlier cutoffs said of its level
     tiers: Tiers | None = None  # boundaries of the value tiers, see seqclv.tiers
+    inputs: Mapping[str, Any] | None = None  # what the base looked like in training, see `seqclv.data.profile`
     schema: FeatureSchema | None = None
     networks: tuple[Network, ...] = ()
     classical: ClassicalModel | None = None
@@ -104,6 +105,7 @@ def _document(bundle: Bundle, files: Mapping[str, bytes]) -> bytes:
         "fingerprint": bundle.fingerprint,
         "training": dict(bundle.training),
         "metrics": bundle.metrics,
+        "inputs": bundle.inputs,
         "calibration": None if bundle.calibration is None else asdict(bundle.calibration),
         "tiers": None if bundle.tiers is None else asdict(bundle.tiers),
         "networks": len(bundle.networks),
@@ -153,6 +155,7 @@ def load_bundle(directory: Path) -> Bundle:
             metrics=document["metrics"],
             calibration=TypeAdapter(Calibration | None).validate_python(document.get("calibration")),
             tiers=TypeAdapter(Tiers | None).validate_python(document.get("tiers")),
+            inputs=document.get("inputs"),
             schema=schema or None,
             networks=networks,
             classical=classical or None,

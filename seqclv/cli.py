@@ -26,6 +26,8 @@ COMMANDS = {
     "bridge": "explain what changed between two valuations, to the cent",
     "segments": "count tiers and stages, movements between them, and segments of your own",
     "lists": "make contact lists with reasons, control groups and a budget curve",
+    "report": "one page that people read: who, how much, how sure, what to do",
+    "audit": "compare what was forecast with what happened since",
 }
 
 

@@ -25,10 +25,10 @@ class Scores:
     churn: FloatArray | None  # [N]
     transaction_quantiles: FloatArray | None  # [N, 3]
     spend_quantiles: FloatArray | None  # [N, 3]
-    transaction_crps: FloatArray | None  # [N]
-    spend_crps: FloatArray | None  # [N]
-    transaction_pit: FloatArray | None  # [N] randomized probability integral transform
-    spend_pit: FloatArray | None  # [N]
+    transaction_crps: FloatArray | None = None  # [N]
+    spend_crps: FloatArray | None = None  # [N]
+    transaction_pit: FloatArray | None = None  # [N] randomized probability integral transform
+    spend_pit: FloatArray | None = None  # [N]
 
 
 def scores(predictive: Predictive, table: pa.Table, actual: Outcome, horizon_days: float, *, seed: int = 0) -> Scores:
@@ -59,10 +59,6 @@ def scores_of_table(table: pa.Table) -> Scores:
         churn=_present(table, "churn_probability"),
         transaction_quantiles=_present(table, "transactions_q05", "transactions_q50", "transactions_q95"),
         spend_quantiles=_present(table, "spend_q05", "spend_q50", "spend_q95"),
-        transaction_crps=None,
-        spend_crps=None,
-        transaction_pit=None,
-        spend_pit=None,
     )
 
 

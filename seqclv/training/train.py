@@ -11,6 +11,7 @@ from seqclv.baselines.rfm import rfm_table
 from seqclv.bundle import Bundle, git_commit
 from seqclv.config import Config, DataConfig
 from seqclv.data.events import PURCHASE, Events
+from seqclv.data.profile import input_profile, input_table
 from seqclv.data.windows import to_timestamp
 from seqclv.forecast.levels import with_levels
 from seqclv.forecast.tiering import with_tiers
@@ -40,6 +41,7 @@ def train_bundle(
         horizon_days=horizon_days,
         fingerprint=fingerprint,
         training=facts,
+        inputs=input_profile(input_table(history, cutoff)),
         schema=result.schema,
         networks=result.networks,
         git_commit=git_commit(),
@@ -58,6 +60,7 @@ def classical_bundle(
         horizon_days=horizon_days,
         fingerprint=fingerprint,
         training=_facts(history),
+        inputs=input_profile(input_table(history, cutoff)),
         classical=fit_classical(kind, rfm_table(history, cutoff)),
         git_commit=git_commit(),
     )
