@@ -230,11 +230,12 @@ class TrainingConfig:
     batch_customers: int = 50
     cutoffs_per_customer: int | None = None  # drawn anew each epoch; by default two for five events, 4 to 16
     validation_share: float = 0.1  # of the customers
+    max_customers: int = 500_000  # of a larger base so many, drawn by their ids, are learned from and held out
     max_history_events: int = 512  # the latest events of a customer that the encoder reads
 
     def __post_init__(self) -> None:
         positive = ("max_steps", "max_epochs", "patience", "learning_rate", "gradient_clip", "batch_events")
-        _require_positive(self, (*positive, "batch_customers", "max_history_events"))
+        _require_positive(self, (*positive, "batch_customers", "max_customers", "max_history_events"))
         if self.cutoffs_per_customer is not None:
             _require_positive(self, ("cutoffs_per_customer",))
         if not 0 <= self.averaging < 1:
