@@ -24,8 +24,8 @@ from seqclv.data.simulate import SimulationConfig, simulate
 from seqclv.data.store import events_from_frame, open_log
 from seqclv.data.windows import end_of_log
 from seqclv.errors import InputError
-from seqclv.training.train import classical_bundle, train_bundle
-from seqclv.value.coverage import Fit, Judged, judge, rolling_totals
+from seqclv.training.train import train_bundle
+from seqclv.value.coverage import Fit, Judged, classical_fit, judge, rolling_totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,11 +80,10 @@ def _cutoffs(events: Events, args: argparse.Namespace) -> list[int]:
 
 
 def _fit(args: argparse.Namespace, config: Config) -> Fit:
+    if args.kind != "network":
+        return classical_fit(args.kind, args.horizon)
+
     def fit(past: Events, cutoff: int) -> Bundle:
-        if args.kind != "network":
-            return classical_bundle(
-                args.kind, past, cutoff, horizon_days=args.horizon, config=config, fingerprint="coverage"
-            )
         with tempfile.TemporaryDirectory() as work:
             return train_bundle(
                 past,

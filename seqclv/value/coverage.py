@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from seqclv.baselines.classical import Kind, fit_classical
+from seqclv.baselines.rfm import rfm_table
 from seqclv.bundle import Bundle
+from seqclv.config import Config
 from seqclv.data.events import MICROSECONDS_PER_DAY, Events
 from seqclv.data.windows import history, outcome
 from seqclv.forecast.chunks import chunked
@@ -87,6 +90,22 @@ def rolling_totals(
             for quantity, (mean, own), value in zip(QUANTITIES, sums, happened, strict=True)
         ]
     return found
+
+
+def classical_fit(kind: Kind, horizon_days: float) -> Fit:
+    """A classical model at every cutoff, fitted and nothing else: no tiers, no levels of its own."""
+
+    def fit(past: Events, cutoff: int) -> Bundle:
+        return Bundle(
+            kind=kind,
+            config=Config(),
+            training_cutoff=cutoff,
+            horizon_days=horizon_days,
+            fingerprint="",
+            classical=fit_classical(kind, rfm_table(past, cutoff)),
+        )
+
+    return fit
 
 
 def level_spread(matured: Sequence[Total]) -> float:

@@ -86,11 +86,14 @@ def _medians(owner: IntArray, values: FloatArray, size: int) -> FloatArray:
 
 
 def _first_words(bought: Events, column: str | None) -> npt.NDArray[np.object_]:
+    """[N] the column's value at each customer's first purchase, or the customer's own where it is a static one."""
     if column is None:
         return np.full(bought.customers, None, dtype=object)
-    feature = bought.categorical[column]
+    static = bought.static_categorical.get(column)
+    feature = bought.categorical[column] if static is None else static
+    codes = feature.codes[bought.offset[:-1]] if static is None else feature.codes
     words = np.array([*feature.values, None], dtype=object)  # code -1 is missing: the last
-    return np.asarray(words[feature.codes[bought.offset[:-1]]])
+    return np.asarray(words[codes])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ margins, the base's rhythm), once for the values.
 import json
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,9 @@ import torch
 
 from seqclv.bundle import Bundle
 from seqclv.calibration import LevelSpread
-from seqclv.config import DataConfig
 from seqclv.data.store import EventStore
 from seqclv.data.windows import to_timestamp
-from seqclv.errors import InputError, offenders
+from seqclv.errors import InputError
 from seqclv.files import whole_file
 from seqclv.forecast.chunks import history_chunks
 from seqclv.forecast.forecaster import checked_horizons, predict
@@ -34,12 +33,11 @@ from seqclv.tiers import HORIZON_DAYS, NAMES, SHARES, TOLERANCE, Tiers, set_tier
 from seqclv.value.acquisition import AcquisitionBook, Costs
 from seqclv.value.columns import VALUE_SCHEMA
 from seqclv.value.facts import Base, facts
-from seqclv.value.money import NO_CURRENCY, Economics, Terms
+from seqclv.value.log_columns import currency_of, require_columns
+from seqclv.value.money import Economics, Terms
 from seqclv.value.previous import PreviousTiers
 from seqclv.value.totals import totals
 from seqclv.value.valuation import Valuer
-
-CURRENCY = "currency"  # a column of this name is taken for the currency where no other is named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,14 +75,6 @@ class Valued:
     totals: dict[str, Any]
 
 
-def with_terms(data: DataConfig, terms: Terms) -> DataConfig:
-    """The log with the columns that the terms name."""
-    numeric = [name for name in (terms.margin_column,) if name and name not in data.numeric]
-    words = [terms.channel_column, terms.currency_column]
-    categorical = [name for name in words if name and name not in data.categorical]
-    return replace(data, numeric=(*data.numeric, *numeric), categorical=(*data.categorical, *categorical))
-
-
 def value_store(
     bundle: Bundle, store: EventStore, plan: Plan, out: Path, *, advance: Callable[[int], None] | None = None
 ) -> Valued:
@@ -95,6 +85,7 @@ def value_store(
     """
     horizons = checked_horizons(plan.horizons_days)
     torch.set_num_threads(1)  # small matrices: a second thread costs more than it brings
+    require_columns(store.info, plan.terms)
     base = _base(bundle, store, plan)
     economics = _economics(base, store, plan.terms)
     spread = plan.spread or (bundle.calibration.spread if bundle.calibration else None)
@@ -175,24 +166,8 @@ def _economics(base: Base, store: EventStore, terms: Terms) -> Economics:
         refund_share=min(share, 1.0),
         daily_service_cost=terms.daily_service_cost,
         daily_rate=terms.daily_rate,
-        currency=_currency(store, terms),
+        currency=currency_of(store.info, terms),
     )
-
-
-def _currency(store: EventStore, terms: Terms) -> str:
-    column = terms.currency_column or CURRENCY
-    found = store.info.categorical.get(column, ())
-    if len(found) > 1:
-        raise InputError(
-            f"Money is added up in one currency, but the column '{column}' of the log holds {offenders(found)}: "
-            "convert the amounts first."
-        )
-    if terms.currency is not None and found and found[0] != terms.currency:
-        raise InputError(
-            f"The currency of the log is {found[0]} in its column '{column}', but --currency says {terms.currency}: "
-            "leave the option out or convert the amounts first."
-        )
-    return terms.currency or (found[0] if found else NO_CURRENCY)
 
 
 def _write(

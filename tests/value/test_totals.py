@@ -7,12 +7,12 @@ import pytest
 from scipy import stats
 
 from seqclv.calibration import LevelSpread
+from seqclv.config import DataConfig
 from seqclv.data.events import MICROSECONDS_PER_DAY
 from seqclv.data.simulate import SimulationConfig, simulate
 from seqclv.data.store import events_from_frame
 from seqclv.data.windows import instant
-from seqclv.training.train import classical_bundle
-from seqclv.value.coverage import Total, judge, level_spread, rolling_totals
+from seqclv.value.coverage import Total, classical_fit, judge, level_spread, rolling_totals
 from seqclv.value.totals import interval, totals
 
 
@@ -102,23 +102,10 @@ def test_a_total_is_judged_by_windows_that_had_ended():
 def test_intervals_of_totals_cover_what_happens_about_nine_times_in_ten():
     """A base with a season that Pareto/NBD does not know: the own errors alone cover far too little."""
     base = simulate(SimulationConfig(customers=1200, seed=3, days=1095, mean_events=8, yearly_season=0.3))
-    events = events_from_frame(base.transactions, _columns())
+    events = events_from_frame(base.transactions, DataConfig())
     cutoffs = [instant("2021-01-01") + i * 21 * MICROSECONDS_PER_DAY for i in range(32)]
 
-    def fit(past, cutoff):
-        return classical_bundle("pareto_nbd", past, cutoff, horizon_days=28.0, config=_config(), fingerprint="")
-
-    judged = judge(rolling_totals(events, cutoffs, 28.0, fit), warm_up=6)
+    judged = judge(rolling_totals(events, cutoffs, 28.0, classical_fit("pareto_nbd", 28.0)), warm_up=6)
     assert len(judged) >= 2 * 12
     assert np.mean([one.covered for one in judged]) >= 0.8
     assert np.mean([one.covered_by_own for one in judged]) < 0.6
-
-
-def _config():
-    from seqclv.config import Config
-
-    return Config()
-
-
-def _columns():
-    return _config().data

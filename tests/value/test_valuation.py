@@ -16,8 +16,9 @@ from seqclv.forecast import chunks
 from seqclv.forecast.forecaster import predict
 from seqclv.value.acquisition import Costs
 from seqclv.value.columns import STAGES, VALUE_SCHEMA
+from seqclv.value.log_columns import with_terms
 from seqclv.value.money import Terms, daily_rate
-from seqclv.value.run import companion, value_store, with_terms
+from seqclv.value.run import companion, value_store
 
 CUTOFF = "2021-07-01"
 BOTH = pytest.mark.parametrize("kind", ["network", "pareto_nbd"])
