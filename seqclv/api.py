@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqclv.bundle import Bundle, load_bundle
 from seqclv.config import Config, DataConfig
-from seqclv.data.store import EventStore, build_store
+from seqclv.data.store import EventStore, append_store, build_store
 from seqclv.data.windows import instant
 from seqclv.errors import InputError
 from seqclv.evaluation import backtest as backtesting
@@ -23,9 +23,28 @@ def _silent(text: str) -> None:
     """Say nothing."""
 
 
-def prepare(data: DataConfig, out: str | Path, *, until: object = None) -> EventStore:
-    """Validate a log and build a store from it; see `seqclv.data.store.build_store`."""
-    return build_store(data, Path(out), until=None if until is None else instant(until, what="bound for until"))
+def prepare(
+    data: DataConfig,
+    out: str | Path,
+    *,
+    until: object = None,
+    append: bool = False,
+    replace_from: object = None,
+) -> EventStore:
+    """Validate a log and build a store from it, or append it to a store.
+
+    See `build_store` and `append_store` in `seqclv.data.store`; `until` and `replace_from` are dates or times here.
+
+    Raises:
+        InputError: `replace_from` is given without `append`, or the log or the store is refused.
+    """
+    end = None if until is None else instant(until, what="bound for until")
+    start = None if replace_from is None else instant(replace_from, what="bound for replace-from")
+    if append:
+        return append_store(data, Path(out), until=end, replace_from=start)
+    if start is not None:
+        raise InputError("Rows can be replaced in a store only, but replace-from is given without append: give both.")
+    return build_store(data, Path(out), until=end)
 
 
 def backtest(

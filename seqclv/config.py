@@ -145,10 +145,17 @@ class DataConfig:
     merge: str = "1d"  # lines of one customer in one such period are one transaction: 'none', '1d', '6h', '7d'
     max_reject_share: float = 0.5  # of the rows that name a customer; more is an error
     require_columns: bool = True  # False: an event type or attribute that a log lacks is missing, as when scoring
+    cancellation_days: float = 0.0  # a negative line cancels an equal purchase at most so many days before; 0: none
+    match_on: tuple[str, ...] = ()  # columns that a purchase and its cancellation must share beside the customer
+    watch: tuple[str, ...] = ()  # columns whose values are feeds that may go stale; without any, each file is one
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_reject_share <= 1:
             raise ValueError(f"max_reject_share must lie between 0 and 1, not {self.max_reject_share!r}")
+        if not 0 <= self.cancellation_days <= 36_525:
+            raise ValueError(f"cancellation_days must lie between 0 and 36525, not {self.cancellation_days!r}")
+        if self.match_on and not self.cancellation_days:
+            raise ValueError("match_on needs cancellation_days, the most days between a purchase and its cancellation")
         if self.query is not None and self.table is not None:
             raise ValueError("a database is asked with either a query or a table")
         if self.transactions and self.sources:

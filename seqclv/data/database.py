@@ -8,7 +8,7 @@ import duckdb
 from seqclv.errors import InputError
 
 THREADS = 2
-MEMORY_LIMIT = "2GB"
+MEMORY_LIMIT = "512MB"  # a log of any size is prepared in about 0.7 GB; DuckDB spills the rest
 
 
 def connect(scratch: Path | None) -> duckdb.DuckDBPyConnection:

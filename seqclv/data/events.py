@@ -18,6 +18,8 @@ REFUND = 1
 ZERO = 2
 FIRST_FURTHER_TYPE = 3
 
+NO_COUNTERPART = int(np.iinfo(np.int64).min)  # of a line that is not cancelled and cancels nothing
+
 
 @dataclass(frozen=True)
 class Categorical:
@@ -34,8 +36,8 @@ class Events:
     Customer c owns rows `offset[c]` (included) to `offset[c + 1]` (excluded), in time order; customers are in
     the order of their ids' UTF-8 bytes.
 
-    Shape: customer_id [C] of str; offset [C + 1]; timestamp, amount, event_type and attributes [E]; static attributes,
-    those of customers, [C].
+    Shape: customer_id [C] of str; offset [C + 1]; timestamp, amount, event_type, attributes and counterpart [E]; static
+    attributes, those of customers, [C].
     """
 
     customer_id: npt.NDArray[np.object_]
@@ -48,6 +50,8 @@ class Events:
     categorical: Mapping[str, Categorical] = None  # type: ignore[assignment]
     static_numeric: Mapping[str, FloatArray] = None  # type: ignore[assignment]  # NaN is missing
     static_categorical: Mapping[str, Categorical] = None  # type: ignore[assignment]
+    # Microseconds of the line that cancels or is cancelled by this one, else NO_COUNTERPART. None: nothing is matched.
+    counterpart: IntArray | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "numeric", dict(self.numeric or {}))
@@ -79,6 +83,7 @@ class Events:
             event_type=self.event_type[keep],
             numeric={name: column[keep] for name, column in self.numeric.items()},
             categorical={n: Categorical(c.codes[keep], c.values) for n, c in self.categorical.items()},
+            counterpart=None if self.counterpart is None else self.counterpart[keep],
         )
 
     def select(self, customers: IntArray) -> Self:
@@ -100,6 +105,7 @@ class Events:
             static_categorical={
                 n: Categorical(c.codes[customers], c.values) for n, c in self.static_categorical.items()
             },
+            counterpart=None if self.counterpart is None else self.counterpart[index],
         )
 
 
@@ -129,4 +135,5 @@ def concatenate(parts: Sequence[Events]) -> Events:
             name: Categorical(np.concatenate([p.static_categorical[name].codes for p in parts]), column.values)
             for name, column in first.static_categorical.items()
         },
+        counterpart=None if first.counterpart is None else join("counterpart"),
     )

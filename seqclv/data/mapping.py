@@ -53,6 +53,8 @@ def mapped_log(connection: duckdb.DuckDBPyConnection, data: DataConfig) -> Mappe
     Raises:
         InputError: a source cannot be read, or lacks a column that is named.
     """
+    if not data.require_columns:  # a model is applied: nobody watches
+        data = replace(data, watch=())
     sources = data.sources or (_short_form(data),)
     found = []
     for source in sources:
@@ -135,6 +137,8 @@ def _flat(data: DataConfig, source: SourceConfig) -> DataConfig:
         timestamp_format=source.timestamp_format or data.timestamp_format,
         numeric=tuple(source.numeric.values()),
         categorical=tuple(source.categorical.values()),
+        match_on=tuple(source.categorical.get(name, name) for name in data.match_on),
+        watch=tuple(source.categorical.get(name, name) for name in data.watch),
     )
 
 
@@ -153,10 +157,20 @@ def _mapped(
         there = [{**source.numeric, **source.categorical} for source, _, _ in found]
         has = {n for names, (_, _, one) in zip(there, found, strict=True) for n, c in names.items() if c in one.names}
         numeric, categorical = (tuple(n for n in names if n in has) for names in (numeric, categorical))
+    _require_shared(data, found)
     sources = tuple(
         _adapted(connection, one, source, columns, (numeric, categorical)) for source, columns, one in found
     )
     return Mapped(sources=sources, data=replace(data, sources=(), numeric=numeric, categorical=categorical))
+
+
+def _require_shared(data: DataConfig, found: Sequence[tuple[SourceConfig, DataConfig, Relation]]) -> None:
+    """The columns of match_on and watch: one table has all of them, of several sources one has each."""
+    for i, name in enumerate((*data.match_on, *data.watch)):
+        has = [(*columns.match_on, *columns.watch)[i] in relation.names for _, columns, relation in found]
+        if not (any(has) if data.sources else all(has)):
+            where = "no source has it" if data.sources else f"{found[has.index(False)][2].origin} lacks it"
+            raise InputError(f"match_on and watch must name columns of the log, but of '{name}' {where}: name another.")
 
 
 def _adapted(
@@ -173,14 +187,17 @@ def _adapted(
     if source.amount is None and columns.amount not in original:
         relation, name = with_column(relation, "no amount", "CAST(NULL AS DOUBLE)", "DOUBLE")
         columns = replace(columns, amount=name)
-    require_columns(relation, columns)
+    require_columns(relation, replace(columns, match_on=(), watch=()))
     if source.where is not None:
         out = left_out(connection, source.where, relation.scan, relation.names, relation.origin)
         relation = replace(relation, left_out=out)
     relation, kind = _with_kind(relation, source, columns)
     relation, numeric = _with_attributes(relation, source.numeric, attributes[0], "DOUBLE")
     relation, categorical = _with_attributes(relation, source.categorical, attributes[1], "VARCHAR")
-    return Source(relation, replace(columns, event_type=kind, numeric=numeric, categorical=categorical), original)
+    relation, match_on = _with_attributes(relation, {n: n for n in columns.match_on}, columns.match_on, "VARCHAR")
+    relation, watch = _with_attributes(relation, {n: n for n in columns.watch}, columns.watch, "VARCHAR")
+    named = {"event_type": kind, "numeric": numeric, "categorical": categorical, "match_on": match_on, "watch": watch}
+    return Source(relation, replace(columns, **named), original)
 
 
 def _without(columns: DataConfig, missing: set[str]) -> DataConfig:

@@ -42,6 +42,7 @@ class Relation:
     types: tuple[str, ...]  # DuckDB's
     origin: str  # for messages
     left_out: str = "CAST(NULL AS VARCHAR)"  # SQL of why a filter leaves a row out, NULL where it does not
+    feed: str = "CAST(NULL AS VARCHAR)"  # SQL of the file or table that a row comes from
 
     def column(self, name: str) -> str:
         """The position name of the user's column `name`."""
@@ -97,7 +98,8 @@ def table_relation(connection: duckdb.DuckDBPyConnection, table: pa.Table, origi
         connection.register(origin, table.rename_columns([f"c{i}" for i in range(table.num_columns)]))
     except duckdb.Error as error:
         raise InputError(f"The columns of {origin} must be plain: {first_line(error)}.") from error
-    return Relation(view, tuple(table.column_names), relation_types(connection, view), origin)
+    names, types = tuple(table.column_names), relation_types(connection, view)
+    return Relation(view, names, types, origin, feed=quoted(origin))
 
 
 def find_files(patterns: Iterable[str]) -> list[Path]:
@@ -197,7 +199,8 @@ def _group_relation(
     types = relation_types(connection, scan)[: len(names)]
     if partitions:
         scan = with_partitions(scan, path, len(names), partitions)
-    return Relation(scan, (*names, *partitions), (*types, *("VARCHAR" for _ in partitions)), origin)
+    types = (*types, *("VARCHAR" for _ in partitions))
+    return Relation(scan, (*names, *partitions), types, origin, feed=path)
 
 
 def _head(file: Path) -> bytes:

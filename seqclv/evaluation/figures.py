@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqclv.data.events import MICROSECONDS_PER_DAY, PURCHASE, Events
-from seqclv.data.windows import merged
+from seqclv.data.windows import before, merged
 from seqclv.evaluation.compare import OURS, Result, Window, tracking_horizons
 from seqclv.evaluation.plots import curves_chart, decile_chart, pit_chart, reliability_chart, tracking_chart
 from seqclv.predictive import FloatArray
@@ -56,10 +56,10 @@ def save_figures(figures: Mapping[str, "Figure"], out: Path) -> None:
 
 def _tracking(window: Window, results: Mapping[str, Result], events: Events, merge: str) -> "Figure":
     rows = np.searchsorted(events.customer_id, window.history.customer_id)
-    known = merged(events.select(rows), merge)
-    day = known.timestamp[known.event_type == PURCHASE] // MICROSECONDS_PER_DAY
     cutoff = window.cutoff // MICROSECONDS_PER_DAY
     end = int(np.ceil(window.cutoff / MICROSECONDS_PER_DAY + window.horizon_days))
+    known = merged(before(events.select(rows), end * MICROSECONDS_PER_DAY), merge)
+    day = known.timestamp[known.event_type == PURCHASE] // MICROSECONDS_PER_DAY
     first = int(day.min(initial=cutoff))
     dates = np.arange(first, end)
     daily = np.bincount(np.clip(day[day < end] - first, 0, None), minlength=len(dates))
