@@ -101,7 +101,7 @@ def _judged_refusal(case: FuzzCase, sentence: str) -> str:
 
 def _judged_report(case: FuzzCase, report: Mapping[str, Any]) -> str:
     """What is wrong with a report; '' if nothing is."""
-    if report["rows_read"] != report["rows_kept"] + report["rows_rejected"] + report["rows_after_end"]:
+    if report["rows_read"] != report["rows_kept"] + sum(report[name] for name in ("rows_rejected", "rows_after_end")):
         return f"FAILED: counts do not add up: {report}\n{case.told}"
     wanted = case.expected
     if wanted is None:

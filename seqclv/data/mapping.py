@@ -196,8 +196,8 @@ def _adapted(
     relation, categorical = _with_attributes(relation, source.categorical, attributes[1], "VARCHAR")
     relation, match_on = _with_attributes(relation, {n: n for n in columns.match_on}, columns.match_on, "VARCHAR")
     relation, watch = _with_attributes(relation, {n: n for n in columns.watch}, columns.watch, "VARCHAR")
-    named = {"event_type": kind, "numeric": numeric, "categorical": categorical, "match_on": match_on, "watch": watch}
-    return Source(relation, replace(columns, **named), original)
+    columns = replace(columns, event_type=kind, numeric=numeric, categorical=categorical)
+    return Source(relation, replace(columns, match_on=match_on, watch=watch), original)
 
 
 def _without(columns: DataConfig, missing: set[str]) -> DataConfig:

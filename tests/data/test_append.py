@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seqclv.config import DataConfig
+from seqclv.configfile import config_from
 from seqclv.data import building
 from seqclv.data.events import MICROSECONDS_PER_DAY
 from seqclv.data.simulate import SimulationConfig, simulate
 from seqclv.data.store import EventStore, append_store, build_store, open_store
-from seqclv.data.windows import instant
+from seqclv.data.windows import history, instant
 from seqclv.errors import InputError
 
 DAY = MICROSECONDS_PER_DAY
@@ -206,3 +207,47 @@ def test_new_columns_of_rejected_rows_join_the_old_ones(tmp_path: Path) -> None:
     rows = {row["customer_id"]: row for row in pq.read_table(store.path / "rejects.parquet").to_pylist()}
     assert (rows["b"]["timestamp"], rows["b"]["reason_"], rows["b"]["note"]) == ("x", "gift", None)
     assert (rows["c"]["timestamp"], rows["c"]["reason_"], rows["c"]["note"]) == ("y", None, "new")
+
+
+def test_filters_merged_identities_and_customers_tables_give_the_store_of_a_full_rebuild(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("customer_id,age\na,30\nb,40\nnobody,50\n")
+    values = {
+        "where": "amount <> 7",
+        "customers": {"files": [str(tmp_path / "people.csv")], "numeric": {"age": "age"}},
+        "identities": {"files": [str(tmp_path / "merged.csv")]},
+    }
+
+    def data(*names: str) -> DataConfig:
+        files = [str(tmp_path / f"{name}.csv") for name in names]
+        return config_from({"data": {**values, "transactions": files}}).data
+
+    (tmp_path / "one.csv").write_text(
+        "customer_id,timestamp,amount\nold,2024-01-01,1\nx,2024-01-01,2\nb,2024-01-02,7\n"
+    )
+    (tmp_path / "two.csv").write_text("customer_id,timestamp,amount\na,2024-01-01,4\nb,2024-01-03,7\nx,2024-01-04,5\n")
+    (tmp_path / "merged.csv").write_text("old_id,customer_id\nold,a\n")
+    build_store(data("one"), tmp_path / "store")
+    (tmp_path / "merged.csv").write_text("old_id,customer_id\nold,a\nx,b\n")  # known since today
+    appended = append_store(data("two"), tmp_path / "store")
+    whole = build_store(data("one", "two"), tmp_path / "whole")
+    assert same(appended, whole)
+    assert list(appended.read().customer_id) == ["a", "b"]
+    assert (whole.info.report["rows_filtered"], whole.info.report["rows_relabelled"]) == (2, 3)
+    with pytest.raises(InputError, match=r"customers\.numeric is empty, not age"):
+        append_store(replace(data("two"), customers=None), tmp_path / "store")
+
+
+def test_several_sources_share_what_is_matched_and_watched_where_they_have_it(tmp_path: Path) -> None:
+    (tmp_path / "sales.csv").write_text(
+        "customer_id,timestamp,amount,sku,ch\na,2024-01-01,5,x,web\na,2024-01-02,5,y,app\na,2024-01-03,-5,x,web\n"
+    )
+    (tmp_path / "reviews.csv").write_text("customer_id,timestamp\na,2024-01-05\n")
+    sales = {"files": [str(tmp_path / "sales.csv")], "categorical": {"channel": "ch"}}
+    reviews = {"files": [str(tmp_path / "reviews.csv")], "every_row_is": "review"}
+    shared = {"cancellation_days": 30, "match_on": ["sku"], "watch": ["channel"]}
+    store = build_store(config_from({"data": {**shared, "sources": [sales, reviews]}}).data, tmp_path / "store")
+    assert store.info.report["cancelled_purchases"] == 1
+    assert list(history(store.read(), instant("2024-02-01"), "1d").timestamp // DAY) == [19_724, 19_727]
+    wrong = config_from({"data": {**shared, "watch": ["nothing"], "sources": [sales, reviews]}}).data
+    with pytest.raises(InputError, match="no source has it"):
+        build_store(wrong, tmp_path / "store")
