@@ -24,7 +24,7 @@ from seqclv.forecast.forecaster import checked_horizons, forecast_table, predict
 from seqclv.report.held_out import held_out, held_out_of_model
 from seqclv.report.subject import HeldOut, Log, ReportOptions, Subject
 from seqclv.report.worth import worth_of
-from seqclv.value.run import with_terms
+from seqclv.value.log_columns import with_terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
