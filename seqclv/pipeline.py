@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from seqclv.bundle import Bundle, load_bundle, save_bundle
 from seqclv.config import Config, DataConfig
 from seqclv.data.events import MICROSECONDS_PER_DAY, Events
+from seqclv.data.mapping import named_places
 from seqclv.data.store import EventStore, open_log
 from seqclv.data.windows import end_of_log, instant, to_timestamp
 from seqclv.errors import InputError
@@ -127,7 +128,7 @@ def _train_in(run: "Run", store: "Store", experiment: _Experiment, out: Path | N
 
     config, window = experiment.config, experiment.window
     run.log_config(config)
-    run.log_dataset(config.data.transactions, experiment.log.fingerprint, profile=_profile(experiment.log))
+    run.log_dataset(named_places(config.data), experiment.log.fingerprint, profile=_profile(experiment.log))
     experiment.announce(
         f"training on {window.history.customers:,} customers before {config.cutoff}, "
         f"holding out the {config.horizon_days:g} days after it"

@@ -19,6 +19,7 @@ FloatArray = npt.NDArray[np.float64]
 NAMES = ("platinum", "gold", "silver", "bronze")
 SHARES = (0.50, 0.30, 0.15, 0.05)
 HORIZON_DAYS = 365.0
+TOLERANCE = 0.15  # of a boundary: within it a customer keeps the tier they had
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +32,35 @@ class Tiers:
     horizon_days: float
     set_at: str  # the cutoff of the scoring that set them, ISO
 
-    def assign(self, expected_spend: FloatArray) -> npt.NDArray[np.object_]:
-        """[C] the tier of each customer; None where the expected spend is unknown."""
+    def assign(
+        self,
+        expected_spend: FloatArray,
+        previous: npt.NDArray[np.object_] | None = None,
+        tolerance: float = TOLERANCE,
+    ) -> npt.NDArray[np.object_]:
+        """[C] the tier of each customer; None where the expected spend is unknown.
+
+        Args:
+            expected_spend: [C] within `horizon_days`.
+            previous: [C] the tier that each customer had, None where they had none. They keep it unless the expected
+                spend is beyond a boundary by more than the tolerance; then they move no further than they must.
+            tolerance: a share of the boundary, at least 0.
+        """
+        rank = self._rank(expected_spend)
+        if previous is not None:
+            place = {name: i for i, name in enumerate(self.names)}
+            before = np.array([place.get(name, -1) for name in previous], dtype=np.int64)
+            best, worst = (self._rank(expected_spend * by) for by in (1 + tolerance, 1 / (1 + tolerance)))
+            rank = np.where(before >= 0, np.clip(before, best, worst), rank)
+        names = np.array([*self.names, None], dtype=object)
+        return np.asarray(names[np.where(np.isnan(expected_spend), len(self.names), rank)])
+
+    def _rank(self, expected_spend: FloatArray) -> npt.NDArray[np.int64]:
+        """[C] index of the tier whose boundaries the expected spend lies in."""
         rank = np.zeros(len(expected_spend), dtype=np.int64)
         for bound in self.bounds:
             rank += expected_spend < bound
-        names = np.array([*self.names, None], dtype=object)
-        return np.asarray(names[np.where(np.isnan(expected_spend), len(self.names), rank)])
+        return rank
 
 
 def set_tiers(

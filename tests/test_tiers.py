@@ -33,6 +33,27 @@ def test_boundaries_do_not_move_with_the_base():
     assert alone == tiers.assign(np.array([1e6, 50.0, 0.0]))[1]
 
 
+@pytest.mark.parametrize(
+    ("spend", "before", "after"),
+    [
+        (105.0, "gold", "gold"),  # within the tolerance above the boundary of 100
+        (116.0, "gold", "platinum"),
+        (90.0, "platinum", "platinum"),
+        (85.0, "platinum", "gold"),
+        (1.0, "platinum", "bronze"),
+        (28.0, "gold", "silver"),  # it must leave gold, but is within the tolerance of silver, from 30 on
+        (28.0, None, "bronze"),
+        (28.0, "an old name", "bronze"),
+    ],
+)
+def test_a_customer_keeps_a_tier_within_the_tolerance(spend, before, after):
+    tiers = set_tiers(np.array([100.0, 60.0, 30.0, 10.0]), set_at="2024-01-01")
+    assert tiers.bounds == (100.0, 60.0, 30.0)
+    previous = np.array([before], dtype=object)
+    assert tiers.assign(np.array([spend]), previous, 0.15).tolist() == [after]
+    assert tiers.assign(np.array([spend]), previous, 0.0).tolist() == tiers.assign(np.array([spend])).tolist()
+
+
 def test_an_unknown_spend_has_no_tier():
     tiers = set_tiers(np.array([100.0, 50.0, np.nan]), set_at="2024-01-01")
     assert tiers.assign(np.array([np.nan, 100.0])).tolist() == [None, "platinum"]
@@ -54,6 +75,13 @@ def test_names_and_shares_must_fit(arguments, message):
 def test_nobody_who_spends_has_no_tiers():
     with pytest.raises(InputError, match="expected spend above 0"):
         set_tiers(np.zeros(3), set_at="2024-01-01")
+
+
+def test_training_sets_tiers_on_its_own_base(small_bundle):
+    tiers = small_bundle.tiers
+    assert tiers.names == ("platinum", "gold", "silver", "bronze")
+    assert tiers.set_at == "2021-07-01T00:00:00"
+    assert tiers.bounds[0] > tiers.bounds[1] > tiers.bounds[2] > 0
 
 
 def test_a_bundle_keeps_its_tiers_and_an_old_one_has_none(small_bundle, tmp_path):

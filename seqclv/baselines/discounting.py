@@ -9,7 +9,7 @@ the second of a pair, the first at any earlier instant,
     moment           + integral of exp(-2 d t) intensity(t)
 
 For Pareto/NBD the second line without an end is the discounted expected residual transactions (DERT) of Fader, Hardie
-and Lee (2005), 'RFM and CLV', equation 7.
+and Lee (2005), 'RFM and CLV', equation 2.
 
 Shape: C customers, T nodes in time.
 """

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Make the report and show its summary."""
-    from seqclv.api import report
+    from seqclv.api import make_report
     from seqclv.report.gather import last_bundle
     from seqclv.report.output import checked_out
     from seqclv.scoring import open_model
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
         bundle = last_bundle(Path(args.backtest))
     else:
         bundle = open_model(args.model, tracking_uri=args.tracking_uri)
-    document = report(
+    document = make_report(
         out,
         model=None if args.backtest is not None else bundle,
         backtest=args.backtest,

@@ -8,9 +8,10 @@ from seqclv.commands.console import Console
 from seqclv.commands.options import add_log_options, add_output_options, add_tracking_options, with_log_columns
 
 if TYPE_CHECKING:
+    from seqclv.calibration import LevelSpread
+    from seqclv.tiers import Tiers
     from seqclv.value.money import Terms
     from seqclv.value.run import Plan, Valued
-    from seqclv.value.totals import LevelSpread
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,25 +79,31 @@ def _add_acquisition(parser: argparse.ArgumentParser) -> None:
 def _add_tiers(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("tiers")
     group.add_argument(
-        "--set-tiers", action="store_true", help="set the boundaries on this base and store them in the model"
+        "--set-tiers", action="store_true", help="store boundaries in the model: those of this base or of --tiers-of"
+    )
+    group.add_argument(
+        "--tiers-of", metavar="M", help="use the boundaries of this model, such as the predecessor; default: --model"
+    )
+    group.add_argument(
+        "--previous", metavar="FILE", help="an earlier table of values: customers keep their tier within the tolerance"
+    )
+    group.add_argument(
+        "--tier-tolerance", type=float, default=0.15, metavar="SHARE", help="of a boundary; default: 0.15"
     )
     group.add_argument(
         "--tiers",
         nargs="+",
         metavar="NAME=SHARE",
-        help="names and shares of expected spend, with --set-tiers; "
+        help="names and shares of expected spend for --set-tiers; "
         "default: platinum=0.5 gold=0.3 silver=0.15 bronze=0.05",
     )
 
 
 def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Value, write and show."""
-    from seqclv.errors import InputError
     from seqclv.scoring import open_model
     from seqclv.value.log import store_tiers, tiers_home, value_log
 
-    if args.tiers and not args.set_tiers:
-        raise InputError("--tiers sets new boundaries, but --set-tiers is missing: give both.")
     bundle = open_model(args.model, tracking_uri=args.tracking_uri)
     plan = _plan(args, bundle.config.horizons_days)
     data = with_log_columns(bundle.config, args).data
@@ -114,7 +121,7 @@ def _plan(args: argparse.Namespace, horizons: tuple[float, ...]) -> "Plan":
     from seqclv.value.acquisition import read_costs
     from seqclv.value.run import Plan
 
-    names, shares = _tiers(args.tiers)
+    names, shares = _tiers(args)
     return Plan(
         cutoff=instant(args.cutoff),
         horizons_days=args.horizons or list(horizons),
@@ -124,6 +131,9 @@ def _plan(args: argparse.Namespace, horizons: tuple[float, ...]) -> "Plan":
         tier_names=names,
         tier_shares=shares,
         new_tiers=args.set_tiers,
+        tiers=_tiers_of(args),
+        previous=None if args.previous is None else Path(args.previous),
+        tier_tolerance=args.tier_tolerance,
     )
 
 
@@ -145,8 +155,8 @@ def _terms(args: argparse.Namespace) -> "Terms":
 
 
 def _spread(given: list[float] | None) -> "LevelSpread | None":
+    from seqclv.calibration import LevelSpread
     from seqclv.errors import InputError
-    from seqclv.value.totals import LevelSpread
 
     if given is None:
         return None
@@ -155,12 +165,29 @@ def _spread(given: list[float] | None) -> "LevelSpread | None":
     return LevelSpread(transactions=given[0], spend=given[1])
 
 
-def _tiers(words: list[str] | None) -> tuple[tuple[str, ...], tuple[float, ...]]:
+def _tiers_of(args: argparse.Namespace) -> "Tiers | None":
+    """The boundaries of the model that --tiers-of names."""
+    from seqclv.errors import InputError
+    from seqclv.scoring import open_model
+
+    if args.tiers_of is None:
+        return None
+    tiers = open_model(args.tiers_of, tracking_uri=args.tracking_uri).tiers
+    if tiers is None:
+        raise InputError(f"--tiers-of names a model that has tiers, but {args.tiers_of} has none: use --set-tiers.")
+    return tiers
+
+
+def _tiers(args: argparse.Namespace) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Names and shares of new tiers."""
     from seqclv.errors import InputError
     from seqclv.tiers import NAMES, SHARES
 
+    words = args.tiers
     if words is None:
         return NAMES, SHARES
+    if not args.set_tiers or args.tiers_of is not None:
+        raise InputError("--tiers is for new boundaries: give it with --set-tiers and without --tiers-of.")
     try:
         pairs = [word.rpartition("=") for word in words]
         return tuple(name for name, _, _ in pairs), tuple(float(share) for _, _, share in pairs)
@@ -184,4 +211,6 @@ def _summary(valued: "Valued") -> str:
         lines.append(f"{name:<26}{row['customers']:>10,}{row['expected']:>16,.2f}{between:>32}")
     if document["level_spread"] is None:
         lines.append("\nThe intervals leave out the error that all customers share: give --level-spread.")
+    if not valued.manifest["tiers"]["stored_in_model"]:
+        lines.append("\nThe boundaries of the tiers are this base's own: --set-tiers stores them in the model.")
     return "\n".join([*lines, "", f"The values of {valued.customers:,} customers are in {valued.out}"])

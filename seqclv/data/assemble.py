@@ -5,7 +5,8 @@ import torch
 
 from seqclv.batch import EventBatch, FeatureSchema, FutureWindow
 from seqclv.data.events import Events, FloatArray, IntArray
-from seqclv.data.features import Ledger, Query, Targets, anchors, event_features, query_features, year_share
+from seqclv.data.features import Ledger, Query, Targets, anchors, event_features, query_features, trends, year_share
+from seqclv.data.static import static_features
 
 
 def event_batch(events: Events, book: Ledger, query: Query, schema: FeatureSchema) -> EventBatch:
@@ -22,6 +23,7 @@ def event_batch(events: Events, book: Ledger, query: Query, schema: FeatureSchem
     where = np.full(len(events), -1, dtype=np.int64)
     where[source] = place
     raw = query_features(book, query, schema)
+    static_numeric, static_categorical = static_features(events, schema)
     standardized = (raw - np.asarray(schema.query_mean)) / np.asarray(schema.query_std)
     return EventBatch(
         numeric=_tensor(numeric[source]),
@@ -31,6 +33,9 @@ def event_batch(events: Events, book: Ledger, query: Query, schema: FeatureSchem
         query=_tensor(np.clip(standardized, -8, 8)),
         phase=_tensor(year_share(query.cutoff)),
         anchor=_tensor(anchors(book, query, schema)),
+        trend=_tensor(trends(book, query, schema)),
+        static_numeric=_tensor(static_numeric[query.row]),
+        static_categorical=torch.from_numpy(static_categorical[query.row]),
     )
 
 

@@ -3,11 +3,11 @@
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seqclv.config import DataConfig
+from seqclv.data.arrays import ArrayFile
+from seqclv.data.beside import static_attributes, write_beside
 from seqclv.data.database import connect
-from seqclv.data.events import Categorical, Events
+from seqclv.data.events import Categorical, Events, FloatArray
 from seqclv.data.lines import Lines
+from seqclv.data.mapping import named_places
 from seqclv.data.report import concentration
 from seqclv.data.store import (
     CUSTOMERS_FILE,
@@ -40,7 +43,7 @@ CUSTOMERS_SCHEMA = pa.schema([("customer_id", pa.string())])
 
 def build(data: DataConfig, out: Path, *, until: int | None = None) -> Path:
     """Build the store of `data` at `out`; arguments and errors are those of `seqclv.data.store.build_store`."""
-    for source in data.transactions:
+    for source in named_places(data):
         if is_store(source):
             raise InputError(f"A log must be raw to be prepared, but '{source}' is a prepared store already.")
     _require_replaceable(out)
@@ -62,8 +65,10 @@ def gather(frame: "Frame", data: DataConfig) -> Events:
     with connect(None) as connection:
         log = read_frame(connection, frame, data)
         blocks = list(log.lines())
+        static = _static(log, blocks)
     ids: list[str] = []
     starts, total = [], 0
+    data = log.data
     for block in blocks:
         fresh = _fresh(block, ids[-1] if ids else None)
         ids += block.customer_id.slice(fresh).to_pylist()
@@ -81,7 +86,14 @@ def gather(frame: "Frame", data: DataConfig) -> Events:
             name: Categorical(np.concatenate([b.categorical[i] for b in blocks]), log.vocabularies[i])
             for i, name in enumerate(data.categorical)
         },
+        static_numeric=static[0],
+        static_categorical=static[1],
     )
+
+
+def _static(log: Log, blocks: Sequence[Lines]) -> tuple[dict[str, FloatArray], dict[str, Categorical]]:
+    ids = pa.chunked_array([block.customer_id for block in blocks], pa.string()).unique()
+    return static_attributes(log.connection, log.data, pa.chunked_array([ids]))
 
 
 def _fresh(block: Lines, last_id: str | None) -> int:
@@ -112,47 +124,15 @@ def _scratch(out: Path) -> Iterator[Path]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-class _ArrayFile:
-    """A one-dimensional .npy file that grows; its header is written when the length is known."""
-
-    def __init__(self, path: Path, dtype: np.dtype[Any]) -> None:
-        self._file: BinaryIO = path.open("wb")
-        self._dtype = dtype
-        self._length = 0
-        self._hash = hashlib.sha256()
-        self._write_header()
-
-    def append(self, values: npt.NDArray[Any]) -> None:
-        content = np.ascontiguousarray(values, dtype=self._dtype).tobytes()
-        self._file.write(content)
-        self._hash.update(content)
-        self._length += len(values)
-
-    def finish(self) -> bytes:
-        """Complete the file and give the sha256 of its content."""
-        self._file.seek(0)
-        self._write_header()
-        self.close()
-        return self._hash.digest()
-
-    def close(self) -> None:
-        self._file.close()
-
-    def _write_header(self) -> None:
-        """numpy leaves room in the header for a length to grow."""
-        fields = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": (self._length,)}
-        np.lib.format.write_array_header_1_0(self._file, fields)
-
-
 class _StoreFiles:
     """The files of a store while lines are appended."""
 
     def __init__(self, directory: Path, numeric: int, categorical: int) -> None:
         self._arrays = {
-            name: _ArrayFile(directory / f"{name}.npy", dtype)
+            name: ArrayFile(directory / f"{name}.npy", dtype)
             for name, dtype in array_types(numeric, categorical).items()
         }
-        self._offset = _ArrayFile(directory / "offset.npy", np.dtype(np.int64))
+        self._offset = ArrayFile(directory / "offset.npy", np.dtype(np.int64))
         self._ids = pa.ipc.new_file(str(directory / CUSTOMERS_FILE), CUSTOMERS_SCHEMA)
         self._ids_hash = hashlib.sha256()
         self._last_id: str | None = None
@@ -205,6 +185,7 @@ def _write_store(log: Log, directory: Path) -> None:
         for block in log.lines():
             files.append(block)
         digests = files.finish()
+    beside = write_beside(log.connection, log.data, directory)
     vocabularies = dict(zip(categorical, log.vocabularies, strict=True))
     names = repr((FORMAT_VERSION, log.further_types, numeric, vocabularies)).encode()
     info = StoreInfo(
@@ -216,13 +197,16 @@ def _write_store(log: Log, directory: Path) -> None:
         further_types=log.further_types,
         numeric=numeric,
         categorical=vocabularies,
-        fingerprint=hashlib.sha256(b"".join([names, *digests])).hexdigest(),
+        fingerprint=hashlib.sha256(b"".join([names, *digests, *beside.digests])).hexdigest(),
         report={},
+        static_numeric=beside.static_numeric,
+        static_categorical=beside.static_categorical,
+        calendar=beside.calendar,
     )
     _write_rejects(log, directory / REJECTS_FILE)
     (directory / STORE_FILE).write_text(info.to_json(), "utf-8")
     shares = concentration(open_store(directory).blocks())
-    report = log.report(files.customers, files.duplicates, *shares).to_dict()
+    report = replace(log.report(files.customers, files.duplicates, *shares), customers_table=beside.counts).to_dict()
     text = replace(info, report=report).to_json()
     (directory / "store.json.new").write_text(text, "utf-8")
     (directory / "store.json.new").replace(directory / STORE_FILE)

@@ -10,6 +10,7 @@ The canonical columns of a staged row:
     n0, n1 ..  DOUBLE     numeric attributes; NULL where missing
     k0, k1 ..  VARCHAR    categorical attributes; NULL where missing
     row_hash   UBIGINT    of the whole row as read: tells exact duplicates
+    left_out   VARCHAR    why a filter leaves the row out; NULL where it does not; gone once they are counted
     reason     VARCHAR    why the row is rejected; NULL for a kept row
     raw        VARCHAR[]  the rejected row as text; NULL for a kept row
 """
@@ -72,18 +73,19 @@ def canonical_select(relation: Relation, data: DataConfig, originals: Sequence[s
     Raises:
         InputError: a column's type cannot serve its purpose.
     """
-    stamp, zoned = _timestamp(relation, data)
-    attributes = [f"{_number(relation, name)} AS n{i}" for i, name in enumerate(data.numeric)]
-    attributes += [f"{_text(relation, name)} AS k{i}" for i, name in enumerate(data.categorical)]
+    stamp, zoned = as_instant(relation, data.timestamp, data.timestamp_format)
+    attributes = [f"{as_number(relation, name)} AS n{i}" for i, name in enumerate(data.numeric)]
+    attributes += [f"{as_text(relation, name)} AS k{i}" for i, name in enumerate(data.categorical)]
     parts = [
-        f"{_text(relation, data.customer_id)} AS customer_text",
+        f"{as_text(relation, data.customer_id)} AS customer_text",
         f"{stamp} AS stamp",
         f"{zoned} AS zoned",
         f"{_empty(relation, data.timestamp)} AS no_stamp",
         f"{_event_type(relation, data)} AS kind",
-        f"{_number(relation, data.amount)} AS number",
+        f"{as_number(relation, data.amount)} AS number",
         f"{_empty(relation, data.amount)} AS no_number",
         *attributes,
+        f"{relation.left_out} AS left_out",
         f"hash({', '.join(relation.column(name) for name in sorted(relation.names))}) AS row_hash",
     ]
     names = [f"n{i}" for i in range(len(data.numeric))] + [f"k{i}" for i in range(len(data.categorical))]
@@ -106,6 +108,7 @@ def _judged(rows: str, attributes: Sequence[str], raw: str) -> str:
         FROM ({rows})"""
     judged = f"""
         SELECT *, CASE
+            WHEN left_out IS NOT NULL THEN NULL
             WHEN customer IS NULL THEN '{NO_CUSTOMER}'
             WHEN no_stamp THEN 'no timestamp'
             WHEN ts IS NULL THEN '{UNPARSABLE_TIMESTAMP}'
@@ -119,11 +122,11 @@ def _judged(rows: str, attributes: Sequence[str], raw: str) -> str:
         SELECT customer, ts, zoned, further,
             CASE WHEN no_number OR isnan(number) THEN 0.0
                  WHEN word IN ({refunds}) THEN -abs(number) ELSE number END AS amount,
-            {finite} row_hash, reason, CASE WHEN reason IS NOT NULL THEN {raw} END AS raw
+            {finite} row_hash, left_out, reason, CASE WHEN reason IS NOT NULL THEN {raw} END AS raw
         FROM ({judged})"""
 
 
-def _text(relation: Relation, name: str) -> str:
+def as_text(relation: Relation, name: str) -> str:
     """A column as text, NULL where missing; integers exactly, NaN is missing."""
     column, kind = relation.column(name), relation.type_of(name)
     if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION")):
@@ -135,7 +138,7 @@ def _text(relation: Relation, name: str) -> str:
     return f"nullif(CAST({column} AS VARCHAR), '')"
 
 
-def _number(relation: Relation, name: str) -> str:
+def as_number(relation: Relation, name: str) -> str:
     """A column as DOUBLE, NULL where missing or unparsable."""
     column, kind = relation.column(name), relation.type_of(name)
     if kind == "VARCHAR" or kind.startswith("ENUM"):
@@ -156,12 +159,12 @@ def _empty(relation: Relation, name: str) -> str:
 
 
 def _event_type(relation: Relation, data: DataConfig) -> str:
-    return "CAST(NULL AS VARCHAR)" if data.event_type is None else _text(relation, data.event_type)
+    return "CAST(NULL AS VARCHAR)" if data.event_type is None else as_text(relation, data.event_type)
 
 
-def _timestamp(relation: Relation, data: DataConfig) -> tuple[str, str]:
+def as_instant(relation: Relation, name: str, pattern: str | None) -> tuple[str, str]:
     """SQL of the microseconds and of whether a zone was named (NULL where unparsable)."""
-    column, kind = relation.column(data.timestamp), relation.type_of(data.timestamp)
+    column, kind = relation.column(name), relation.type_of(name)
     if kind in ZONED:
         return f"epoch_us(CAST({column} AS TIMESTAMPTZ))", f"CASE WHEN {column} IS NOT NULL THEN true END"
     if kind in UNZONED:
@@ -170,9 +173,9 @@ def _timestamp(relation: Relation, data: DataConfig) -> tuple[str, str]:
         floored = f"(epoch_ns({column}) - ((epoch_ns({column}) % 1000) + 1000) % 1000) // 1000"
         return floored, f"CASE WHEN {column} IS NOT NULL THEN false END"
     if kind in INTEGERS or kind == "VARCHAR" or kind.startswith("ENUM") or kind == '"NULL"':
-        return _text_timestamp(f"trim(CAST({column} AS VARCHAR), {BLANKS})", data.timestamp_format)
+        return _text_timestamp(f"trim(CAST({column} AS VARCHAR), {BLANKS})", pattern)
     raise InputError(
-        f"Column '{data.timestamp}' must hold dates or timestamps, but in {relation.origin} it is of type {kind}: "
+        f"Column '{name}' must hold dates or timestamps, but in {relation.origin} it is of type {kind}: "
         "convert it, or name another column with --timestamp."
     )
 

@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,10 @@ class DataReport:
     further_events: Mapping[str, int]  # rows by further event type
     one_purchase_day_share: float | None  # of the customers with a purchase day
     top_percent_spend_share: float | None  # share of spend of the 1 % of customers who spend most
+    rows_filtered: int = 0  # neither kept nor rejected: left out by a filter
+    rows_filtered_unknown: int = 0  # of them, those for which the filter is neither true nor false
+    rows_relabelled: int = 0  # kept rows that stand under another customer by the table of identities
+    customers_table: Mapping[str, int] = field(default_factory=dict)  # counts of `seqclv.data.static.CustomersTable`
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -45,6 +49,9 @@ class DataReport:
             ("rows rejected", f"{self.rows_rejected:,}"),
             *((f"  {reason}", f"{count:,}") for reason, count in self.rejected_by_reason.items()),
             *([("rows after the end asked for", f"{self.rows_after_end:,}")] if self.rows_after_end else []),
+            *([("rows left out by a filter", f"{self.rows_filtered:,}")] if self.rows_filtered else []),
+            *([("  filter unknown", f"{self.rows_filtered_unknown:,}")] if self.rows_filtered_unknown else []),
+            *([("rows of merged identities", f"{self.rows_relabelled:,}")] if self.rows_relabelled else []),
             ("customers", f"{self.customers:,}"),
             ("first event", self.first_timestamp or "-"),
             ("last event", self.last_timestamp or "-"),
@@ -55,6 +62,7 @@ class DataReport:
             *((f"events '{name}'", f"{count:,}") for name, count in self.further_events.items()),
             ("customers with one purchase day", _percent(self.one_purchase_day_share)),
             ("spend of the top 1 % of customers", _percent(self.top_percent_spend_share)),
+            *((f"customers table, {what}", f"{count:,}") for what, count in self.customers_table.items()),
         ]
         width = max(len(label) for label, _ in lines)
         return "\n".join(f"{label:<{width}}  {value:>20}" for label, value in lines)

@@ -8,6 +8,9 @@ A store is a directory:
     timestamp.npy       [E] microseconds since 1970-01-01; amount.npy [E]; event_type.npy [E]
     numeric_0.npy ..    [E] numeric attributes, NaN is missing
     categorical_0.npy ..[E] codes of categorical attributes, -1 is missing
+    static_numeric_0.npy .., static_categorical_0.npy ..   [C] attributes of customers, where a customers table is given
+    prospects.arrow     the customers of that table who have no event, with their attributes
+    calendar.parquet    daily values, where a calendar table is given
     rejects.parquet     rejected rows with their reason
 
 Shape: C customers, E events (lines of one instant netted).
@@ -15,7 +18,7 @@ Shape: C customers, E events (lines of one instant netted).
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +27,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from seqclv.config import DataConfig
+from seqclv.data.calendar import CALENDAR_FILE, Calendar, read_calendar
 from seqclv.data.events import Categorical, Events
 from seqclv.errors import InputError
 
@@ -34,6 +38,7 @@ FORMAT_VERSION = 1
 STORE_FILE = "store.json"
 CUSTOMERS_FILE = "customers.arrow"
 REJECTS_FILE = "rejects.parquet"
+PROSPECTS_FILE = "prospects.arrow"
 BLOCK_CUSTOMERS = 100_000
 
 
@@ -51,6 +56,9 @@ class StoreInfo:
     categorical: Mapping[str, tuple[str, ...]]  # vocabulary by attribute
     fingerprint: str  # sha256 over the content; the same for any order of rows and files
     report: Mapping[str, Any]  # `seqclv.data.report.DataReport`
+    static_numeric: tuple[str, ...] = ()
+    static_categorical: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # vocabulary by attribute
+    calendar: tuple[str, ...] = ()  # columns
 
     def to_json(self) -> str:
         """The text of store.json."""
@@ -86,10 +94,21 @@ class EventStore:
         """sha256 over the content; the same for any order of rows and files."""
         return self.info.fingerprint
 
+    @property
+    def calendar(self) -> Calendar | None:
+        """What is known ahead for each day; None where the store was prepared without a calendar."""
+        return read_calendar(self.path, self.info.calendar) if self.info.calendar else None
+
+    @property
+    def prospects(self) -> pa.Table | None:
+        """Customers of the customers table who have no event, with their attributes; None without such a table."""
+        path = self.path / PROSPECTS_FILE
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all() if path.is_file() else None
+
     def read(self, start: int = 0, stop: int | None = None) -> Events:
         """The events of the customers from `start` (included) to `stop` (excluded; None: all), as mapped views."""
         low, high, _ = slice(start, stop).indices(self.customers)
-        high = max(low, high)
+        high, info = max(low, high), self.info
         offset = self.arrays["offset"][low : high + 1]
         rows = slice(int(offset[0]), int(offset[-1]))
         return Events(
@@ -103,6 +122,11 @@ class EventStore:
             categorical={
                 name: Categorical(self.arrays[f"categorical_{i}"][rows], words)
                 for i, (name, words) in enumerate(self.info.categorical.items())
+            },
+            static_numeric={n: self.arrays[f"static_numeric_{i}"][low:high] for i, n in enumerate(info.static_numeric)},
+            static_categorical={
+                name: Categorical(self.arrays[f"static_categorical_{i}"][low:high], words)
+                for i, (name, words) in enumerate(info.static_categorical.items())
             },
         )
 
@@ -123,6 +147,14 @@ def array_types(numeric: int, categorical: int) -> dict[str, np.dtype[Any]]:
     }
 
 
+def static_types(numeric: int, categorical: int) -> dict[str, np.dtype[Any]]:
+    """The columns of a store with one value per customer, by file name without suffix."""
+    return {
+        **{f"static_numeric_{i}": np.dtype(np.float64) for i in range(numeric)},
+        **{f"static_categorical_{i}": np.dtype(np.int32) for i in range(categorical)},
+    }
+
+
 def is_store(path: str | Path) -> bool:
     """Whether `path` is a prepared store: a directory with a store.json."""
     return (Path(path) / STORE_FILE).is_file()
@@ -139,14 +171,17 @@ def open_store(path: str | Path) -> EventStore:
         raise InputError(f"A prepared store must be a directory with {STORE_FILE}, but '{root}' is not.")
     info = _read_info(root)
     types = array_types(len(info.numeric), len(info.categorical))
-    lengths = dict.fromkeys(types, info.events) | {"offset": info.customers + 1}
-    types["offset"] = np.dtype(np.int64)
+    static = static_types(len(info.static_numeric), len(info.static_categorical))
+    lengths = dict.fromkeys(types, info.events) | dict.fromkeys(static, info.customers) | {"offset": info.customers + 1}
+    types |= {**static, "offset": np.dtype(np.int64)}
     try:
         arrays = {name: np.load(root / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in types}
         ids = pa.ipc.open_file(pa.memory_map(str(root / CUSTOMERS_FILE))).read_all()["customer_id"]
     except (OSError, EOFError, ValueError, pa.ArrowException) as error:
         raise InputError(f"The store '{root}' is damaged: prepare it anew ({error}).") from error
     fits = all(arrays[n].shape == (lengths[n],) and arrays[n].dtype == types[n] for n in types)
+    if info.calendar and not (root / CALENDAR_FILE).is_file():
+        fits = False
     if not fits or len(ids) != info.customers or int(arrays["offset"][-1]) != info.events:
         raise InputError(f"The store '{root}' is damaged, its files do not fit together: prepare it anew.")
     return EventStore(root, info, ids, arrays)
@@ -163,6 +198,9 @@ def _read_info(root: Path) -> StoreInfo:
         fields["further_types"] = tuple(fields["further_types"])
         fields["numeric"] = tuple(fields["numeric"])
         fields["categorical"] = {name: tuple(words) for name, words in fields["categorical"].items()}
+        fields["static_numeric"] = tuple(fields.get("static_numeric", ()))
+        fields["static_categorical"] = {n: tuple(words) for n, words in fields.get("static_categorical", {}).items()}
+        fields["calendar"] = tuple(fields.get("calendar", ()))
         return StoreInfo(**fields)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"The store '{root}' is damaged, {STORE_FILE} is not readable: prepare it anew.") from error
@@ -200,7 +238,8 @@ def open_log(data: DataConfig, workspace: str | Path) -> EventStore:
         raise InputError(f"A prepared store must stand alone, but '{stores[0]}' is given beside other files.")
     store = open_store(stores[0])
     known = {*store.info.numeric, *store.info.categorical}
-    missing = [name for name in (*data.numeric, *data.categorical) if name not in known]
+    numeric, categorical = data.attributes if data.require_columns else ((), ())
+    missing = [name for name in (*numeric, *categorical) if name not in known]
     if missing:
         raise InputError(
             f"A prepared store must hold the attributes asked for, but '{store.path}' lacks {', '.join(missing)}: "

@@ -4,21 +4,22 @@ The rows are read once, into a DuckDB table (`staged`, columns in `seqclv.data.c
 it. Nothing depends on the order of rows or files, nor on the machine's time zone.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
 
 from seqclv.config import DataConfig
-from seqclv.data.columns import NO_CUSTOMER, UNPARSABLE_TIMESTAMP, canonical_select, needed_columns, require_columns
+from seqclv.data.columns import NO_CUSTOMER, UNPARSABLE_TIMESTAMP, canonical_select
 from seqclv.data.database import run
 from seqclv.data.events import FIRST_FURTHER_TYPE, MICROSECONDS_PER_DAY
-from seqclv.data.frames import to_table
+from seqclv.data.filters import UNKNOWN
+from seqclv.data.identities import load_identities, relabelled
 from seqclv.data.lines import Lines, net
+from seqclv.data.mapping import Mapped, mapped_frame, mapped_log
 from seqclv.data.report import DataReport, isoformat
-from seqclv.data.sources import Relation, relations, table_relation
 from seqclv.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ class Counts:
     negative_lines: int
     zero_lines: int
     further: dict[str, int]  # kept rows by further event type, names in UTF-8 order
+    filtered: int = 0  # rows that a filter left out
+    filtered_unknown: int = 0  # of them, those for which it is neither true nor false
+    relabelled: int = 0  # rows of a merged identity
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,9 @@ class Log:
             rejected_by_reason=counts.reasons,
             rows_without_customer=counts.reasons.get(NO_CUSTOMER, 0),
             rows_after_end=counts.after_end,
+            rows_filtered=counts.filtered,
+            rows_filtered_unknown=counts.filtered_unknown,
+            rows_relabelled=counts.relabelled,
             customers=customers,
             first_timestamp=isoformat(counts.first),
             last_timestamp=isoformat(counts.last),
@@ -107,19 +114,19 @@ class Log:
 
 
 def read_log(connection: duckdb.DuckDBPyConnection, data: DataConfig, *, until: int | None = None) -> Log:
-    """Stage and validate the log that `data.transactions` names.
+    """Stage and validate the log that `data.transactions` or `data.sources` name.
 
     Args:
         connection: from `connect`.
-        data: files and column names.
+        data: places and column names.
         until: microseconds since 1970; rows at or after it are left out.
 
     Raises:
         InputError: see `stage`.
     """
-    if not data.transactions:
+    if not data.named:
         raise InputError("A log must be named, but none is: give --transactions a file, directory or glob.")
-    return stage(connection, relations(connection, data.transactions, needed_columns(data)), data, until=until)
+    return stage(connection, mapped_log(connection, data), until=until)
 
 
 def read_frame(connection: duckdb.DuckDBPyConnection, frame: "Frame", data: DataConfig) -> Log:
@@ -128,32 +135,49 @@ def read_frame(connection: duckdb.DuckDBPyConnection, frame: "Frame", data: Data
     Raises:
         InputError: see `stage`.
     """
-    table = to_table(frame, needed_columns(data))
-    return stage(connection, [table_relation(connection, table, "the table")], data)
+    return stage(connection, mapped_frame(connection, frame, data))
 
 
-def stage(
-    connection: duckdb.DuckDBPyConnection, sources: Sequence[Relation], data: DataConfig, *, until: int | None = None
-) -> Log:
+def stage(connection: duckdb.DuckDBPyConnection, mapped: Mapped, *, until: int | None = None) -> Log:
     """Read all rows once into the table `staged` and check them as a whole.
 
     Raises:
-        InputError: columns are missing or of a wrong type, a file is damaged, there are no rows, zoned and unzoned
-            timestamps are mixed, too many rows are rejected, or no row is left.
+        InputError: columns are of a wrong type, a file is damaged, there are no rows, zoned and unzoned timestamps are
+            mixed, too many rows are rejected, or no row is left.
     """
-    for relation in sources:
-        require_columns(relation, data)
-    originals = tuple(dict.fromkeys(name for relation in sources for name in relation.names))
-    selects = [canonical_select(relation, data, originals) for relation in sources]
+    data, originals = mapped.data, mapped.originals
+    rows = " UNION ALL ".join(canonical_select(one.relation, one.columns, originals) for one in mapped.sources)
+    if data.identities is not None:
+        load_identities(connection, data.identities)
+        rows = relabelled(rows)
     try:
-        run(connection, "CREATE TABLE staged AS " + " UNION ALL ".join(selects))
+        run(connection, f"CREATE TABLE staged AS {rows}")
         _collect_malformed(connection)
     except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException) as error:
-        raise InputError(_unreadable(error, sources, data)) from error
-    counts = _count(connection, until)
-    _validate(connection, counts, data)
+        raise InputError(_unreadable(error, mapped)) from error
+    filtered = _leave_out(connection)
+    counts = replace(_count(connection, until, filtered), relabelled=_relabelled(connection, data, until))
+    _validate(connection, counts, mapped)
     vocabularies = tuple(_vocabulary(connection, f"k{i}", until) for i in range(len(data.categorical)))
     return Log(connection, data, originals, counts, vocabularies, until)
+
+
+def _leave_out(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Remove the rows that filters leave out, and count them by reason."""
+    filtered = dict(
+        run(connection, "SELECT left_out, count(*) FROM staged WHERE left_out IS NOT NULL GROUP BY left_out")
+    )
+    if filtered:
+        run(connection, "DELETE FROM staged WHERE left_out IS NOT NULL")
+    run(connection, "ALTER TABLE staged DROP COLUMN left_out")
+    return filtered
+
+
+def _relabelled(connection: duckdb.DuckDBPyConnection, data: DataConfig, until: int | None) -> int:
+    """Kept rows that stand under another customer than the one they name."""
+    if data.identities is None:
+        return 0
+    return int(run(connection, f"SELECT count(*) FROM staged WHERE relabelled AND {_kept(until)}")[0][0])
 
 
 def _collect_malformed(connection: duckdb.DuckDBPyConnection) -> None:
@@ -166,11 +190,12 @@ def _collect_malformed(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, f"CREATE TABLE malformed AS {once}")
 
 
-def _unreadable(error: Exception, sources: Sequence[Relation], data: DataConfig) -> str:
+def _unreadable(error: Exception, mapped: Mapped) -> str:
     text = " ".join(str(error).split())
+    formats = {one.columns.timestamp_format: None for one in mapped.sources if one.columns.timestamp_format}
     if "format specifier" in text or "strptime" in text:
-        return f"--timestamp-format must be a strptime format, but '{data.timestamp_format}' is not: {text}"
-    files = ", ".join(relation.origin for relation in sources)
+        return f"--timestamp-format must be a strptime format, but '{', '.join(formats)}' is not: {text}"
+    files = ", ".join(one.relation.origin for one in mapped.sources)
     if "state machine" in text or "CSV Error" in text:
         return f"A CSV file must be well formed (one kind of line end, quotes closed), but {files} is not: {text[:200]}"
     return f"A log must be readable, but {files} is not: {text[:300]}"
@@ -180,7 +205,7 @@ def _kept(until: int | None) -> str:
     return "reason IS NULL" if until is None else f"reason IS NULL AND ts < {until}"
 
 
-def _count(connection: duckdb.DuckDBPyConnection, until: int | None) -> Counts:
+def _count(connection: duckdb.DuckDBPyConnection, until: int | None, filtered: Mapping[str, int]) -> Counts:
     kept = _kept(until)
     [row] = run(
         connection,
@@ -199,7 +224,7 @@ def _count(connection: duckdb.DuckDBPyConnection, until: int | None) -> Counts:
         f"SELECT further, count(*) FROM staged WHERE {kept} AND further IS NOT NULL GROUP BY further ORDER BY further",
     )
     return Counts(
-        read=row[0] + row[7],
+        read=row[0] + row[7] + sum(filtered.values()),
         kept=row[1],
         after_end=row[2],
         reasons=dict(reasons) | ({MALFORMED: row[7]} if row[7] else {}),
@@ -208,37 +233,48 @@ def _count(connection: duckdb.DuckDBPyConnection, until: int | None) -> Counts:
         negative_lines=row[5],
         zero_lines=row[6],
         further=dict(further),
+        filtered=sum(filtered.values()),
+        filtered_unknown=filtered.get(UNKNOWN, 0),
     )
 
 
-def _validate(connection: duckdb.DuckDBPyConnection, counts: Counts, data: DataConfig) -> None:
+def _validate(connection: duckdb.DuckDBPyConnection, counts: Counts, mapped: Mapped) -> None:
     if counts.read == 0:
         raise InputError("A log must have rows, but it has only a header.")
-    _require_one_zone(connection, data)
+    _require_one_zone(connection, mapped)
     nameless = counts.reasons.get(NO_CUSTOMER, 0)
-    named, bad = counts.read - nameless, sum(counts.reasons.values()) - nameless
+    left, bad = counts.read - counts.filtered, sum(counts.reasons.values()) - nameless
+    named = left - nameless
     reasons = ", ".join(f"{count:,} with {reason}" for reason, count in counts.reasons.items())
+    if left == 0:
+        raise InputError(f"A log must have usable rows, but the filter leaves out all {counts.read:,}: mend it.")
     if named == 0:
-        raise InputError(f"Rows must name a customer in column '{data.customer_id}', but none of {counts.read:,} does.")
-    if bad > data.max_reject_share * named:
+        columns = _named(one.columns.customer_id for one in mapped.sources)
+        raise InputError(f"Rows must name a customer in column {columns}, but none of {left:,} does.")
+    if bad > mapped.data.max_reject_share * named:
         raise InputError(
-            f"At most {data.max_reject_share:.0%} of the rows may be rejected, but {bad:,} of {named:,} were "
+            f"At most {mapped.data.max_reject_share:.0%} of the rows may be rejected, but {bad:,} of {named:,} were "
             f"({reasons}){_remedy(counts)}: mend the rows or raise --max-reject-share."
         )
     if counts.kept == 0:
         found = reasons or f"{counts.after_end:,} lie at or after the end asked for"
-        raise InputError(f"A log must have usable rows, but of {counts.read:,} none is left: {found}.")
+        raise InputError(f"A log must have usable rows, but of {left:,} none is left: {found}.")
 
 
-def _require_one_zone(connection: duckdb.DuckDBPyConnection, data: DataConfig) -> None:
+def _require_one_zone(connection: duckdb.DuckDBPyConnection, mapped: Mapped) -> None:
     [row] = run(
         connection, "SELECT count(*) FILTER (zoned), count(*) FILTER (NOT zoned) FROM staged WHERE ts IS NOT NULL"
     )
     if row[0] and row[1]:
+        columns = _named(one.columns.timestamp for one in mapped.sources)
         raise InputError(
-            f"Timestamps must all name a time zone or none of them, but in column '{data.timestamp}' {row[0]:,} do and "
+            f"Timestamps must all name a time zone or none of them, but in column {columns} {row[0]:,} do and "
             f"{row[1]:,} do not: write them all in one way."
         )
+
+
+def _named(columns: Iterable[str]) -> str:
+    return " or ".join(f"'{name}'" for name in dict.fromkeys(columns))
 
 
 def _remedy(counts: Counts) -> str:

@@ -210,7 +210,7 @@ def _require_ours(out: Path) -> None:
 
 def inputs_digest(config: Config, plan: BacktestPlan, store: EventStore) -> str:
     """A hash of what determines a backtest's result, but for the program itself."""
-    parts = [asdict(replace(config, data=replace(config.data, transactions=()))), asdict(plan), store.fingerprint]
+    parts = [asdict(replace(config, data=config.data.without_places())), asdict(plan), store.fingerprint]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -9,13 +9,14 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from seqclv.bundle import Bundle
+from seqclv.calibration import LevelSpread
 from seqclv.data.store import EventStore
 from seqclv.report.subject import CONTACT_EACH, ReportOptions, Worth
 from seqclv.value.budget import budget_curve
 from seqclv.value.lists import ListPlan, make_lists
 from seqclv.value.money import NO_CURRENCY
 from seqclv.value.run import Plan, value_store
-from seqclv.value.totals import EVERYBODY, LevelSpread
+from seqclv.value.totals import EVERYBODY
 
 
 def worth_of(
@@ -31,10 +32,11 @@ def worth_of(
     """The values of a store's customers as of a cutoff (microseconds).
 
     Args:
-        windows: the model's sections of metrics.json, one for each held-out window; the level's spread comes from them.
+        windows: the model's sections of metrics.json, one for each held-out window; the level's spread comes from
+            them where the model's calibration does not have it.
         workspace: where the table may be written.
     """
-    spread = level_spread(windows)
+    spread = level_spread(windows) if bundle.calibration is None else bundle.calibration.spread
     # Without discounting a customer who may stay for ever has no finite residual value.
     terms = replace(options.terms, residual=options.terms.residual and options.terms.discount_rate > 0)
     plan = Plan(cutoff=cutoff, horizons_days=horizons_days, terms=terms, spread=spread)

@@ -13,8 +13,9 @@ the experiment that the control group makes can tell.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +83,11 @@ def make_lists(values: Path, plan: ListPlan) -> pa.Table:
             connection.execute("INSERT INTO listed SELECT customer_id FROM chosen")
             connection.unregister("chosen")
         low = f"stage = 'lost' OR value <= {plan.contact_cost}"
-        rows = _ranked(connection, low, "value")
-        tables.append(_table("do_not_spend", ((row, None) for row in rows)))
+        tables += _in_parts("do_not_spend", _ranked(connection, low, "value"))
     return pa.concat_tables(tables)
 
 
-def _ranked(connection: duckdb.DuckDBPyConnection, condition: str, order: str) -> Iterable[dict[str, Any]]:
+def _ranked(connection: duckdb.DuckDBPyConnection, condition: str, order: str) -> Iterator[dict[str, Any]]:
     """Rows of customers on no list yet, in the order of their rank."""
     cursor = connection.cursor().execute(
         f"SELECT * FROM rows_ WHERE ({condition}) AND customer_id NOT IN (SELECT customer_id FROM listed) "
@@ -112,9 +112,17 @@ def _filled(rows: Iterable[dict[str, Any]], name: str, plan: ListPlan) -> pa.Tab
     return _table(name, taken)
 
 
-def _table(name: str, rows: Iterable[tuple[dict[str, Any], str | None]]) -> pa.Table:
+def _in_parts(name: str, rows: Iterator[dict[str, Any]]) -> Iterator[pa.Table]:
+    """A list without groups, part by part: it can hold most of a base."""
+    done = 0
+    while part := list(islice(rows, _FETCHED)):
+        yield _table(name, [(row, None) for row in part], first_rank=done + 1)
+        done += len(part)
+
+
+def _table(name: str, rows: Sequence[tuple[dict[str, Any], str | None]], first_rank: int = 1) -> pa.Table:
     columns: dict[str, list[Any]] = {column: [] for column in LIST_SCHEMA.names}
-    for rank, (row, group) in enumerate(rows, start=1):
+    for rank, (row, group) in enumerate(rows, start=first_rank):
         own = {"list": name, "rank": rank, "group": group, "score": row[_SCORES[name]], "reason": reason(name, row)}
         for column, values in columns.items():
             values.append(own.get(column, row.get(column)))

@@ -2,16 +2,21 @@
 
 import tempfile
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from seqclv.bundle import Bundle, load_bundle, save_bundle
 from seqclv.config import DataConfig
-from seqclv.data.store import open_log
+from seqclv.data.columns import needed_columns
+from seqclv.data.database import connect
+from seqclv.data.sources import relations
+from seqclv.data.store import is_store, open_log
 from seqclv.data.windows import to_timestamp
 from seqclv.errors import InputError
 from seqclv.tiers import Tiers
-from seqclv.value.run import Plan, Valued, value_store, with_terms
+from seqclv.value.money import Terms
+from seqclv.value.run import CURRENCY, Plan, Valued, value_store, with_terms
 
 Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 
@@ -35,9 +40,20 @@ def value_log(
         )
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         announce("reading the log")
+        plan = replace(plan, terms=_with_currency_column(data, plan.terms))
         store = open_log(with_terms(data, plan.terms), Path(workspace))
         with progress(store.customers) if progress else nullcontext(lambda _: None) as advance:
             return value_store(bundle, store, plan, out, advance=advance)
+
+
+def _with_currency_column(data: DataConfig, terms: Terms) -> Terms:
+    """The terms with the log's column `currency`, where it has one and no other is named."""
+    if terms.currency_column is not None or any(is_store(source) for source in data.transactions):
+        return terms
+    with closing(connect(None)) as connection:
+        found = relations(connection, data.transactions, needed_columns(data))
+        has_one = bool(found) and all(CURRENCY in relation.names for relation in found)
+    return replace(terms, currency_column=CURRENCY) if has_one else terms
 
 
 def tiers_home(model: str | Path) -> Path:

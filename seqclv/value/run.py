@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import torch
 
 from seqclv.bundle import Bundle
+from seqclv.calibration import LevelSpread
 from seqclv.config import DataConfig
 from seqclv.data.store import EventStore
 from seqclv.data.windows import to_timestamp
@@ -29,15 +30,16 @@ from seqclv.files import whole_file
 from seqclv.forecast.chunks import history_chunks
 from seqclv.forecast.forecaster import checked_horizons, predict
 from seqclv.predictive import FloatArray
-from seqclv.tiers import HORIZON_DAYS, NAMES, SHARES, Tiers, set_tiers
+from seqclv.tiers import HORIZON_DAYS, NAMES, SHARES, TOLERANCE, Tiers, set_tiers
 from seqclv.value.acquisition import AcquisitionBook, Costs
 from seqclv.value.columns import VALUE_SCHEMA
 from seqclv.value.facts import Base, facts
 from seqclv.value.money import NO_CURRENCY, Economics, Terms
-from seqclv.value.totals import LevelSpread, totals
+from seqclv.value.previous import PreviousTiers
+from seqclv.value.totals import totals
 from seqclv.value.valuation import Valuer
 
-CURRENCY = "currency"  # a column of this name in a prepared store is taken for the currency
+CURRENCY = "currency"  # a column of this name is taken for the currency where no other is named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +50,19 @@ class Plan:
     horizons_days: Sequence[float]
     terms: Terms
     costs: Costs | None = None
-    spread: LevelSpread | None = None  # None: unknown, so that totals have no interval but their customers' own
+    spread: LevelSpread | None = None  # of the shared level; None: the model's own, where it knows one
     tier_names: tuple[str, ...] = NAMES
     tier_shares: tuple[float, ...] = SHARES
     new_tiers: bool = False  # set boundaries anew, whatever the model has
+    previous: Path | None = None  # an earlier table of values: its customers keep their tier within the tolerance
+    tier_tolerance: float = TOLERANCE  # a share of a boundary
+    tiers: Tiers | None = None  # boundaries to use instead of the model's, such as those of its predecessor
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tier_tolerance < 1:
+            raise InputError(
+                f"The tolerance of tiers is a share from 0 to below 1, but it is {self.tier_tolerance}: give 0.15."
+            )
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,7 @@ class Valued:
     out: Path
     customers: int
     rows: int
-    tiers: Tiers
+    tiers: Tiers  # that were used
     manifest: dict[str, Any]
     totals: dict[str, Any]
 
@@ -86,7 +97,13 @@ def value_store(
     torch.set_num_threads(1)  # small matrices: a second thread costs more than it brings
     base = _base(bundle, store, plan)
     economics = _economics(base, store, plan.terms)
-    known = None if plan.new_tiers else bundle.tiers
+    spread = plan.spread or (bundle.calibration.spread if bundle.calibration else None)
+    known = plan.tiers or (None if plan.new_tiers else bundle.tiers)
+    if plan.previous is not None and known is None:
+        raise InputError(
+            "Customers keep an earlier tier within boundaries that stay, but the model has none, or new ones are asked "
+            "for: store boundaries first, or leave --previous out."
+        )
     valuer = Valuer(
         cutoff=plan.cutoff,
         horizons_days=horizons,
@@ -94,20 +111,26 @@ def value_store(
         base=base,
         tier_horizon_days=HORIZON_DAYS if known is None else known.horizon_days,
         tiers=known,
+        previous=None if plan.previous is None else PreviousTiers(plan.previous),
+        tier_tolerance=plan.tier_tolerance,
         costs=plan.costs,
         residual=plan.terms.residual,
     )
     book = None if plan.costs is None or not plan.terms.residual else AcquisitionBook()
     with whole_file(Path(out)) as staging:
         spend = _write(bundle, store, valuer, plan, book, staging, advance)
+        if np.isnan(spend).all():
+            raise InputError(
+                "A valuation needs amounts, but this model was trained on none: train it on a log with amounts."
+            )
         tiers = known or _new_tiers(spend, plan)
         if known is None:
             _fill_tiers(staging, tiers, spend, len(horizons))
         document = {
             "cutoff": to_timestamp(plan.cutoff).isoformat(),
             "currency": economics.currency,
-            "level_spread": None if plan.spread is None else asdict(plan.spread),
-            "totals": totals(staging, plan.spread or LevelSpread()),
+            "level_spread": None if spread is None else asdict(spread),
+            "totals": totals(staging, spread or LevelSpread()),
             "acquisition": None if book is None or plan.costs is None else book.table(plan.costs),
         }
     manifest = _manifest(bundle, store, plan, valuer, tiers)
@@ -225,7 +248,11 @@ def _manifest(bundle: Bundle, store: EventStore, plan: Plan, valuer: Valuer, tie
         "log": {"fingerprint": store.fingerprint, "customers": store.customers},
         "terms": asdict(plan.terms),
         "economics": asdict(valuer.economics),
-        "tiers": asdict(tiers) | {"stored_in_model": valuer.tiers is not None},
+        "tiers": asdict(tiers)
+        | {
+            "stored_in_model": bundle.tiers == tiers,
+            "tolerance": None if plan.previous is None else plan.tier_tolerance,
+        },
         "lifecycle": asdict(valuer.rules),
         "customers": valuer.base.customers,
         "rows": valuer.base.customers * len(valuer.horizons_days),

@@ -13,13 +13,13 @@ Shape: G groups.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from seqclv.calibration import LevelSpread
 from seqclv.data.database import quoted
 from seqclv.predictive import FloatArray
 from seqclv.value.database import horizons_of, open_values
@@ -34,22 +34,10 @@ QUANTITIES: Mapping[str, tuple[str, str, str]] = {  # expected, own variance, ce
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class LevelSpread:
-    """Standard deviation of actual / forecast totals over earlier cutoffs, shares; 0.05 is five per cent."""
-
-    transactions: float = 0.0
-    spend: float = 0.0
-
-    def of(self, quantity: str) -> float:
-        """The spread that a quantity's total has: money follows the spread of spend."""
-        return self.transactions if quantity == "transactions" else self.spend
-
-
 def interval(
     expected: FloatArray, own_variance: FloatArray, spread: float, coverage: float = COVERAGE
 ) -> tuple[FloatArray, FloatArray]:
-    """[G] lower and upper bound of totals of non-negative quantities; NaN where the variance is unknown.
+    """[G] lower and upper bound of totals that cannot change their sign; NaN where the variance is unknown.
 
     Args:
         expected: [G] sums of expected values.
@@ -59,14 +47,16 @@ def interval(
     """
     expected = np.asarray(expected, dtype=np.float64)
     variance = np.asarray(own_variance, dtype=np.float64) + (spread * expected) ** 2
-    known = (expected > 0) & (variance > 0)
-    shape = np.where(known, expected**2 / np.where(known, variance, 1.0), 1.0)
-    scale = np.where(known, variance / np.where(known, expected, 1.0), 1.0)
+    known = (expected != 0) & (variance > 0)
+    size = np.abs(expected)
+    shape = np.where(known, size**2 / np.where(known, variance, 1.0), 1.0)
+    scale = np.where(known, variance / np.where(known, size, 1.0), 1.0)
+    otherwise = np.where(np.isnan(variance), np.nan, expected)
     bounds = [
-        np.where(known, stats.gamma.ppf(level, shape, scale=scale), np.where(np.isnan(variance), np.nan, expected))
+        np.where(known, np.sign(expected) * stats.gamma.ppf(level, shape, scale=scale), otherwise)
         for level in ((1 - coverage) / 2, (1 + coverage) / 2)
     ]
-    return bounds[0], bounds[1]
+    return np.minimum(*bounds), np.maximum(*bounds)
 
 
 def totals(values: Path, spread: LevelSpread, groupings: Sequence[str] = GROUPINGS) -> list[dict[str, Any]]:

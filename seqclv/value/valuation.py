@@ -15,13 +15,14 @@ from seqclv.baselines.rfm import rfm_table
 from seqclv.data.events import Events
 from seqclv.errors import InputError
 from seqclv.forecast.distribution import ProcessForecast
-from seqclv.predictive import FloatArray
-from seqclv.tiers import Tiers
+from seqclv.predictive import Discounted, FloatArray
+from seqclv.tiers import TOLERANCE, Tiers
 from seqclv.value.acquisition import AcquisitionBook, Costs, Past
 from seqclv.value.columns import VALUE_SCHEMA
 from seqclv.value.facts import Base, Facts
 from seqclv.value.lifecycle import NEVER_DAYS, LifecycleRules, Rhythm, stages
 from seqclv.value.money import Economics
+from seqclv.value.previous import PreviousTiers
 
 Forecast = ProcessForecast | ClassicalForecast
 
@@ -39,6 +40,8 @@ class Valuer:
     base: Base
     tier_horizon_days: float
     tiers: Tiers | None = None  # None: the column stays empty
+    previous: PreviousTiers | None = None  # customers keep these within the tolerance
+    tier_tolerance: float = TOLERANCE
     costs: Costs | None = None
     residual: bool = True
     rules: LifecycleRules = field(default_factory=LifecycleRules)
@@ -54,7 +57,7 @@ class Valuer:
             InputError: a residual value is asked for without discounting, and somebody may stay for ever.
         """
         horizons = list(self.horizons_days)
-        money = _Money(self, forecast, facts)
+        money = _Money(self.economics, forecast, forecast.alive_probability(), facts)
         tier_spend = forecast.expected_spend([self.tier_horizon_days])[:, 0]
         columns = self._by_customer(forecast, history, facts, tier_spend, money)
         columns |= self._acquisition(forecast, history, facts, money, book)
@@ -129,9 +132,15 @@ class Valuer:
             "historic_refunds": facts.refunds,
             "cohort": cohorts(facts.first),
             "channel": facts.channel,
-            "tier": np.full(size, None) if self.tiers is None else self.tiers.assign(tier_spend),
+            "tier": self._tier(history, tier_spend),
             "stage": stages(rhythm, self.rules),
         }
+
+    def _tier(self, history: Events, tier_spend: FloatArray) -> np.ndarray:
+        if self.tiers is None:
+            return np.full(len(tier_spend), None)
+        before = None if self.previous is None else self.previous.of(history.customer_id)
+        return self.tiers.assign(tier_spend, before, self.tier_tolerance)
 
     def _acquisition(
         self, forecast: Forecast, history: Events, facts: Facts, money: "_Money", book: AcquisitionBook | None
@@ -163,9 +172,10 @@ class Valuer:
 class _Money:
     """The money of N customers under the given terms."""
 
-    def __init__(self, valuer: Valuer, forecast: Forecast, facts: Facts) -> None:
-        self.economics = economics = valuer.economics
+    def __init__(self, economics: Economics, forecast: Discounted, alive_probability: FloatArray, facts: Facts) -> None:
+        self.economics = economics
         self.forecast = forecast
+        self.alive_probability = alive_probability
         self.facts = facts
         self.margin = own_margins(facts, economics, shrink=True)
         self.factor = self.margin * (1 - economics.refund_share)  # money kept of each unit of spend
@@ -212,7 +222,7 @@ class _Money:
     def historic_value(self) -> FloatArray:
         """[N] margin x (purchases - refunds), less the service cost of the days that the customer was alive."""
         facts = self.facts
-        lived = facts.age_days - facts.days_since_last + self.forecast.alive_probability() * facts.days_since_last
+        lived = facts.age_days - facts.days_since_last + self.alive_probability * facts.days_since_last
         earned = self.historic_factor * (facts.spend - facts.refunds)
         return np.asarray(earned - self.economics.daily_service_cost * lived)
 

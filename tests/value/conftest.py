@@ -2,13 +2,13 @@
 
 import pytest
 
+from seqclv.calibration import LevelSpread
 from seqclv.data.store import open_log
 from seqclv.data.windows import instant
 from seqclv.scoring import fit_classical
 from seqclv.value.acquisition import Costs
 from seqclv.value.money import Terms
 from seqclv.value.run import Plan, value_store, with_terms
-from seqclv.value.totals import LevelSpread
 
 CUTOFF = "2021-07-01"
 HORIZONS = (30.0, 90.0, 365.0)

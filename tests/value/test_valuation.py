@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -284,3 +285,19 @@ def test_nobody_before_the_cutoff_is_said_and_nothing_is_written(small_bundle, s
     with pytest.raises(InputError, match="nobody bought before"):
         value_store(small_bundle, small_store, make_plan(cutoff=instant("1999-01-01")), tmp_path / "o" / "v.parquet")
     assert not (tmp_path / "o").exists()
+
+
+def test_customers_keep_the_tier_of_the_previous_valuation(valued, small_bundle, small_store, make_plan, tmp_path):
+    """Boundaries 10 % lower would move some; within the tolerance everybody stays."""
+    tiers = small_bundle.tiers
+    moved = replace(tiers, bounds=tuple(0.9 * bound for bound in tiers.bounds))
+    before = frame_of(valued["network"])["tier"]
+    free = value_store(small_bundle, small_store, make_plan(tiers=moved), tmp_path / "free.parquet")
+    assert (frame_of(free)["tier"] != before).any()
+    plan = make_plan(tiers=moved, previous=valued["network"].out)
+    kept = value_store(small_bundle, small_store, plan, tmp_path / "kept.parquet")
+    assert (frame_of(kept)["tier"] == before).all()
+    with pytest.raises(InputError, match="store boundaries first"):
+        value_store(
+            small_bundle, small_store, make_plan(new_tiers=True, previous=valued["network"].out), tmp_path / "x.parquet"
+        )
