@@ -29,7 +29,7 @@ from seqclv.evaluation.compare import (
     metrics_document,
     predictor,
 )
-from seqclv.evaluation.figures import evaluation_figures
+from seqclv.evaluation.figures import evaluation_figures, save_figures
 from seqclv.evaluation.scores import sections
 from seqclv.scoring import open_model
 from seqclv.training.train import retrained, train_bundle
@@ -279,6 +279,4 @@ def write_evaluation(
     backtesting.write_results(
         window, bundle if with_bundle else None, results, out, baseline_forecasts=baseline_forecasts
     )
-    (out / "plots").mkdir(exist_ok=True)
-    for name, figure in figures.items():
-        figure.savefig(out / "plots" / f"{name}.png", dpi=150)
+    save_figures(figures, out)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.special import betainc, betaincinv, betaln, digamma, gammaln, logit
 
 from seqclv.baselines.discounting import Course, unit_nodes
-from seqclv.baselines.pareto_nbd import blocks, log_nbd
+from seqclv.baselines.pareto_nbd import LONGEST_DAYS, blocks, log_nbd, quiet_days
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -152,6 +152,11 @@ class BgNbdFuture:
     def none(self, horizon: float) -> FloatArray:
         """[C] P(N(H) = 0 | alive)."""
         return np.exp(-self.shape * np.log1p(horizon / self.scale))
+
+    def days_until_none_is(self, probability: FloatArray) -> FloatArray:
+        """[C] the horizon at which `none` has fallen to `probability` [C]; NaN where a million days do not suffice."""
+        days = quiet_days(self.shape, self.scale, probability)  # given alive nobody drops out before a purchase
+        return np.where(days < LONGEST_DAYS, days, np.nan)
 
     def pmf(self, horizon: float, maximum: int) -> FloatArray:
         """[C, maximum + 1] P(N(H) = n | alive): alive after the n-th purchase, or dropped out with it.

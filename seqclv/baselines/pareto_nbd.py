@@ -23,6 +23,8 @@ _LIKELIHOOD_NODES = 40
 _BLOCK = 50_000  # customers at a time
 _NODES = 20
 _NODES_PER_ROOT = 2.5  # further nodes per root of the expected count
+LONGEST_DAYS = 1e6  # that the time to the next purchase is sought in
+_BISECTIONS = 45  # to a relative 1e-12
 _NEGLIGIBLE = 45.0  # an integrand below exp(-45) of its largest value is left out
 
 
@@ -141,6 +143,36 @@ class ParetoNbdFuture:
             result[rows] = np.exp(log_weight + log_none).sum(-1)
         return result
 
+    def days_until_none_is(self, probability: FloatArray) -> FloatArray:
+        """[C] the horizon at which `none` has fallen to `probability` [C]; NaN where a million days do not suffice.
+
+        By bisection of log time, from the answer for somebody who cannot drop out on.
+        """
+        longest = np.full_like(self.scale, LONGEST_DAYS)
+        rows = np.flatnonzero(self._none_by(longest) < probability)
+        part, level = self.select(rows), probability[rows]
+        low, high = np.log(quiet_days(part.shape, part.scale, level)), np.log(longest[rows])
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            still = part._none_by(np.exp(middle)) > level
+            low, high = np.where(still, middle, low), np.where(still, high, middle)
+        result = np.full_like(self.scale, np.nan)
+        result[rows] = np.exp(high)
+        return result
+
+    def _none_by(self, horizon: FloatArray) -> FloatArray:
+        """[C] P(N(H) = 0 | alive) for a horizon of each customer [C], however long, with nodes for this alone."""
+        result = np.empty_like(self.scale)
+        for rows in blocks(len(result)):
+            shape, scale, beta, end = self.shape[rows], self.scale[rows], self.beta[rows], horizon[rows]
+            length = np.minimum(end, scale * np.expm1(np.minimum(_NEGLIGIBLE / shape, 300.0)))  # see `_terms`
+            time, log_step = log_time_nodes(length, scale, beta, _LIKELIHOOD_NODES)
+            left = np.log(self.s / beta)[:, None] - (self.s + 1) * np.log1p(time / beta[:, None]) + log_step
+            left -= shape[:, None] * np.log1p(time / scale[:, None])
+            stays = -shape * np.log1p(end / scale) - self.s * np.log1p(end / beta)
+            result[rows] = np.exp(left).sum(-1) + np.exp(stays)
+        return result
+
     def pmf(self, horizon: float, maximum: int) -> FloatArray:
         """[C, maximum + 1] P(N(H) = n | alive)."""
         result = np.zeros((len(self.shape), maximum + 1))
@@ -201,3 +233,9 @@ def log_nbd(shape: FloatArray, exposure: FloatArray, maximum: int) -> FloatArray
     log_hit = np.log(exposure) + log_miss
     combinations = gammaln(shape[:, None] + n) - gammaln(shape)[:, None] - gammaln(n + 1)
     return np.asarray(combinations + (shape * log_miss)[:, None] + n * log_hit[:, None])
+
+
+def quiet_days(shape: FloatArray, scale: FloatArray, probability: FloatArray) -> FloatArray:
+    """[C] days, at most a million, after which a customer who stays has bought nothing with `probability` [C]."""
+    root = np.minimum(-np.log(probability) / shape, 300.0)  # the clip only avoids an overflow
+    return np.minimum(scale * np.expm1(root), LONGEST_DAYS)

@@ -50,6 +50,13 @@ class Future(Protocol):
         """[C] P(N(H) = 0 | alive)."""
         ...
 
+    def days_until_none_is(self, probability: FloatArray) -> FloatArray:
+        """[C] the horizon at which P(N(H) = 0 | alive) has fallen to `probability` [C].
+
+        NaN where a million days do not suffice.
+        """
+        ...
+
     def pmf(self, horizon: float, maximum: int) -> FloatArray:
         """[C, maximum + 1] P(N(H) = n | alive)."""
         ...
@@ -115,9 +122,15 @@ class ClassicalForecast:
             result[rows] = self._pmf(rows, horizon_days, maximum)
         return result
 
-    def next_purchase_median(self) -> None:
-        """Not given: None."""
-        return
+    def next_purchase_median(self) -> FloatArray:
+        """[C] median days to the next purchase, where churn is a half.
+
+        NaN where the customer more likely never buys, or not within a million days.
+        """
+        result = np.full(len(self), np.nan)
+        rows = np.flatnonzero(self.alive > 0.5)
+        result[rows] = self.future.select(rows).days_until_none_is(1 - 0.5 / self.alive[rows])
+        return result
 
     def transaction_quantiles(self, horizons_days: Sequence[float], levels: Sequence[float]) -> FloatArray:
         """[C, H, Q] the smallest n with P(N <= n) >= level."""

@@ -137,8 +137,6 @@ def _scores(rows: "pd.DataFrame") -> Scores:
         _column(rows, "churn_probability"),
         _columns(rows, ("transactions_q05", "transactions_q50", "transactions_q95")),
         _columns(rows, ("spend_q05", "spend_q50", "spend_q95")),
-        None,
-        None,
     )
 
 

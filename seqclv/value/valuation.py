@@ -118,7 +118,7 @@ class Valuer:
             "currency": np.full(size, self.economics.currency, dtype=object),
             "alive_probability": forecast.alive_probability(),
             "never_again_probability": never,
-            "next_purchase_days_q50": unknown if soon is None else soon,
+            "next_purchase_days_q50": soon,
             "margin_rate": money.margin,
             "residual_value": residual,
             "residual_value_variance": money.variance([np.inf])[:, 0] if self.residual else unknown,

@@ -15,8 +15,8 @@ from seqclv.model.process import PurchaseProcess
 
 HORIZON = 20.0
 SECTIONS = {
-    "transactions": {"bias", "rmse", "mae_of_median", "crps", "gini", "spearman"},
-    "spend": {"bias", "rmse", "mae_of_median", "crps", "gini", "spearman", "coverage_90"},
+    "transactions": {"bias", "rmse", "mae_of_median", "crps", "gini", "spearman", "pit_ks"},
+    "spend": {"bias", "rmse", "mae_of_median", "crps", "gini", "spearman", "coverage_90", "pit_ks"},
     "churn": {"auc", "brier", "log_loss", "ece"},
 }
 
@@ -99,7 +99,7 @@ def test_groups_of_customers_join_to_the_whole(result):
 
 
 def test_what_one_group_lacks_the_whole_lacks(result):
-    bare = Scores(result.transactions, result.spend, None, None, None, None, None)
+    bare = Scores(result.transactions, result.spend, *[None] * 7)
     whole = join([result, bare])
     assert whole.churn is None and whole.spend_crps is None
     assert len(whole.spend) == 800
@@ -138,11 +138,13 @@ def test_a_window_in_which_nobody_buys_has_no_ranking_and_no_bias(forecast, tabl
 
 
 def test_a_method_without_counts_or_without_money_has_null_for_their_section(actual, result):
-    without_counts = Scores(None, result.spend, result.churn, None, result.spend_quantiles, None, result.spend_crps)
+    without_counts = Scores(
+        None, result.spend, result.churn, None, result.spend_quantiles, None, result.spend_crps, None, result.spend_pit
+    )
     found = sections(without_counts, actual)
     assert set(found["transactions"].values()) == {None}
     assert None not in found["spend"].values() and None not in found["churn"].values()
-    without_money = Scores(result.transactions, None, None, None, None, None, None)
+    without_money = Scores(result.transactions, *[None] * 8)
     assert set(sections(without_money, actual)["spend"].values()) == {None}
     assert join([result, without_counts]).transactions is None
 
