@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--contact-cost", type=float, default=0.0, metavar="MONEY", help="of one contact; default: 0")
     parser.add_argument("--drivers", metavar="FILE", help="JSON list of {name, share, words}: what moves the forecasts")
     add_tracking_options(parser)
-    add_log_options(parser, required=False)
+    add_log_options(parser, required=True)
     add_output_options(parser)
 
 
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
         out,
         model=None if args.backtest is not None else bundle,
         backtest=args.backtest,
-        data=with_log_columns(bundle.config, args).data if args.transactions else None,
+        data=with_log_columns(bundle.config, args).data if args.transactions or args.config else None,
         cutoff=args.cutoff,
         announce=console.say,
         terms=Terms(
