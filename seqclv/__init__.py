@@ -10,6 +10,7 @@ from typing import Any
 from seqclv.version import __version__
 
 _EXPORTS = {
+    "audit": "seqclv.api",
     "Config": "seqclv.config",
     "DataConfig": "seqclv.config",
     "InputError": "seqclv.errors",
@@ -19,10 +20,10 @@ _EXPORTS = {
     "evaluate": "seqclv.pipeline",
     "fit_classical": "seqclv.scoring",
     "load": "seqclv.scoring",
+    "make_report": "seqclv.api",
     "prepare": "seqclv.api",
     "read_config": "seqclv.configfile",
     "register": "seqclv.api",
-    "report": "seqclv.api",
     "rfm_summary": "seqclv.baselines.rfm",
     "score": "seqclv.api",
     "simulate": "seqclv.data.simulate",

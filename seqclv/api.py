@@ -95,7 +95,7 @@ def value_customers(
     return value_log(bundle, data, plan, Path(out), announce=announce)
 
 
-def report(
+def make_report(
     out: str | Path,
     *,
     model: Bundle | str | Path | None = None,
@@ -130,6 +130,31 @@ def report(
         at = None if cutoff is None else instant(cutoff)
         subject = subject_of_model(bundle, data, at, options=chosen, announce=announce)
     return write_report(subject, Path(out))
+
+
+def audit(
+    forecasts: str | Path,
+    data: DataConfig,
+    out: str | Path | None = None,
+    *,
+    announce: Announce = _silent,
+    **further: Any,
+) -> dict[str, Any]:
+    """Compare a forecasts file with what happened since and return the audit, which is also written to `out`.
+
+    `further` are the other fields of `seqclv.evaluation.audit.AuditPlan`: model, lists, segment_by. `out` ends in
+    .html or .json.
+    """
+    from seqclv.evaluation.audit import AuditPlan
+    from seqclv.evaluation.audit import audit as compare
+    from seqclv.report.audit_page import write_audit
+    from seqclv.report.output import checked_out
+
+    path = None if out is None else checked_out(out)
+    document = compare(AuditPlan(forecasts=Path(forecasts), **further), data, announce=announce)
+    if path is not None:
+        write_audit(document, path)
+    return document
 
 
 def register(model: str | Path, name: str, *, alias: str | None = None, tracking_uri: str | None = None) -> str:

@@ -1,10 +1,17 @@
 """`seqclv audit`: compare what was forecast with what happened since."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from seqclv.commands.console import Console
-from seqclv.commands.options import add_log_options, add_output_options, add_tracking_options, config_of
+from seqclv.commands.options import (
+    add_log_options,
+    add_output_options,
+    add_tracking_options,
+    config_of,
+    with_log_columns,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,29 +32,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Audit, write and show the verdict."""
-    from seqclv.commands.options import with_log_columns
-    from seqclv.report.audit_page import audit_text, write_audit
+    from seqclv.api import audit
+    from seqclv.report.audit_page import audit_text
     from seqclv.report.output import checked_out
+    from seqclv.scoring import open_model
 
     out = checked_out(args.out)
-    model = None
-    if args.model is not None:
-        from seqclv.scoring import open_model
-
-        model = open_model(args.model, tracking_uri=args.tracking_uri)
-    from pathlib import Path
-
-    from seqclv.evaluation.audit import AuditPlan, audit
-
-    data = (config_of(args) if model is None else with_log_columns(model.config, args)).data
-    plan = AuditPlan(
-        forecasts=Path(args.forecasts),
+    model = None if args.model is None else open_model(args.model, tracking_uri=args.tracking_uri)
+    document = audit(
+        args.forecasts,
+        (config_of(args) if model is None else with_log_columns(model.config, args)).data,
+        out,
+        announce=console.say,
         model=model,
         lists=None if args.lists is None else Path(args.lists),
         segment_by=tuple(dict.fromkeys(args.segment_by)),
     )
-    document = audit(plan, data, announce=console.say)
-    write_audit(document, out)
     console.show(audit_text(document))
     console.show(f"\nThe audit is in {out}")
     return {"out": str(out), **document}

@@ -38,13 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--contact-cost", type=float, default=0.0, metavar="MONEY", help="of one contact; default: 0")
     parser.add_argument("--drivers", metavar="FILE", help="JSON list of {name, share, words}: what moves the forecasts")
     add_tracking_options(parser)
-    add_log_options(parser, required=False)
+    add_log_options(parser, required=True)
     add_output_options(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Make the report and show its summary."""
-    from seqclv.api import report
+    from seqclv.api import make_report
     from seqclv.report.gather import last_bundle
     from seqclv.report.output import checked_out
     from seqclv.scoring import open_model
@@ -55,11 +55,11 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
         bundle = last_bundle(Path(args.backtest))
     else:
         bundle = open_model(args.model, tracking_uri=args.tracking_uri)
-    document = report(
+    document = make_report(
         out,
         model=None if args.backtest is not None else bundle,
         backtest=args.backtest,
-        data=with_log_columns(bundle.config, args).data if args.transactions else None,
+        data=with_log_columns(bundle.config, args).data if args.transactions or args.config else None,
         cutoff=args.cutoff,
         announce=console.say,
         terms=Terms(

@@ -36,6 +36,8 @@ def segments(column: str, matured: Matured, past: Events) -> Grouping:
         values = matured.rows[column].astype("str").to_numpy(dtype=object)
     elif column in past.categorical:
         values = _last_values(column, matured, past)
+        if (values == MISSING).all():  # a column that a log may lack is read as missing everywhere
+            raise InputError(f"A segment needs values, but '{column}' is empty before the cutoff: name another column.")
     else:
         raise InputError(
             f"A segment is a column of the forecasts or of the log, but '{column}' is neither: check the name."

@@ -32,10 +32,11 @@ def worth_of(
     """The values of a store's customers as of a cutoff (microseconds).
 
     Args:
-        windows: the model's sections of metrics.json, one for each held-out window; the level's spread comes from them.
+        windows: the model's sections of metrics.json, one for each held-out window; the level's spread comes from
+            them where the model's calibration does not have it.
         workspace: where the table may be written.
     """
-    spread = level_spread(windows)
+    spread = level_spread(windows) if bundle.calibration is None else bundle.calibration.spread
     # Without discounting a customer who may stay for ever has no finite residual value.
     terms = replace(options.terms, residual=options.terms.residual and options.terms.discount_rate > 0)
     plan = Plan(cutoff=cutoff, horizons_days=horizons_days, terms=terms, spread=spread)

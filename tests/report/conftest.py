@@ -2,7 +2,7 @@
 
 import pytest
 
-from seqclv.api import backtest, report
+from seqclv.api import backtest, make_report
 from seqclv.config import DataConfig
 
 CUTOFFS = ["2021-03-01", "2021-07-01"]
@@ -26,7 +26,7 @@ def model_report(small_backtest, small_data, tmp_path_factory):
     from seqclv.value.money import Terms
 
     out = tmp_path_factory.mktemp("report") / "report.html"
-    document = report(
+    document = make_report(
         out,
         model=small_backtest / CUTOFFS[-1] / "bundle",
         data=small_data,
@@ -42,4 +42,4 @@ def model_report(small_backtest, small_data, tmp_path_factory):
 def backtest_report(small_backtest, small_data, tmp_path_factory):
     """The page of the backtest with its log, and its numbers."""
     out = tmp_path_factory.mktemp("report") / "backtest.html"
-    return out, report(out, backtest=small_backtest, data=small_data)
+    return out, make_report(out, backtest=small_backtest, data=small_data)

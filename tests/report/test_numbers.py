@@ -12,6 +12,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from seqclv.api import score
 from seqclv.bundle import load_bundle
 from seqclv.data.windows import instant
+from seqclv.report.worth import level_spread
 from seqclv.scoring import load
 from seqclv.value.lists import ListPlan, make_lists
 from seqclv.value.log import value_log
@@ -81,14 +82,20 @@ def test_the_money_is_the_sum_over_forecasts_and_values(model_report, rows, writ
     assert [row["horizon_days"] for row in document["horizons"]] == HORIZONS
 
 
-def test_the_range_of_the_total_holds_the_error_of_the_held_out_windows(model_report, small_backtest, rows):
+def test_the_range_of_the_total_holds_the_error_that_customers_share(model_report, small_backtest):
     document = model_report[1]
-    metrics = load_bundle(small_backtest / "2021-07-01" / "bundle").metrics
-    miss = metrics["models"]["seqclv"]["spend"]["bias"]
-    spread = abs(1 / (1 + miss) - 1)
-    assert document["about"]["level_spread"] == pytest.approx(spread)
-    row = document["horizons"][1]
+    spread = load_bundle(small_backtest / "2021-07-01" / "bundle").calibration.spread.spend
+    assert document["about"]["level_spread"] == spread > 0
+    row = next(row for row in document["horizons"] if row["horizon_days"] == 90)
     assert (row["high"] - row["low"]) / row["spend"] > 2 * 1.5 * spread  # and the customers' own chance
+
+
+def test_without_a_calibration_the_held_out_windows_give_the_spread():
+    windows = [{"transactions": {"bias": 0.0}, "spend": {"bias": miss}} for miss in (0.25, -0.2)]
+    assert level_spread(windows).spend == pytest.approx(np.sqrt((0.2**2 + 0.25**2) / 2))  # 1/1.25 - 1 and 1/0.8 - 1
+    assert level_spread(windows).transactions == 0
+    assert level_spread([]) is None
+    assert level_spread([{"transactions": {"bias": None}, "spend": {"bias": None}}]) is None
 
 
 def test_who_brings_eighty_percent(model_report, rows):

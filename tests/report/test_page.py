@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from seqclv.api import report
+from seqclv.api import make_report
 from seqclv.config import DataConfig
 from seqclv.errors import InputError
 from seqclv.report.palette import CHART_COLOURS, DARK, LIGHT
@@ -50,13 +50,13 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def model_only(small_backtest, tmp_path_factory):
     out = tmp_path_factory.mktemp("report") / "model.html"
-    return out, report(out, model=small_backtest / "2021-07-01" / "bundle")
+    return out, make_report(out, model=small_backtest / "2021-07-01" / "bundle")
 
 
 @pytest.fixture(scope="module")
 def backtest_only(small_backtest, tmp_path_factory):
     out = tmp_path_factory.mktemp("report") / "backtest.html"
-    return out, report(out, backtest=small_backtest)
+    return out, make_report(out, backtest=small_backtest)
 
 
 ALL = pytest.mark.parametrize("which", ["model_report", "backtest_report", "model_only", "backtest_only"])
@@ -102,7 +102,7 @@ def test_the_numbers_stand_inside_the_page(which, request):
 
 
 def test_numbers_alone_are_written_where_the_name_ends_in_json(small_backtest, model_only, tmp_path):
-    report(tmp_path / "report.json", model=small_backtest / "2021-07-01" / "bundle")
+    make_report(tmp_path / "report.json", model=small_backtest / "2021-07-01" / "bundle")
     assert json.loads((tmp_path / "report.json").read_text()) == json.loads(json.dumps(model_only[1]))
 
 
@@ -135,11 +135,11 @@ def test_a_reader_finds_the_four_answers(model_report):
 def test_drivers_appear_where_they_are_given(small_backtest, tmp_path):
     drivers = ({"name": "days since the last purchase", "share": 0.4, "words": "longer ago: <b>less</b>"},)
     out = tmp_path / "report.html"
-    report(out, model=small_backtest / "2021-07-01" / "bundle", drivers=drivers)
+    make_report(out, model=small_backtest / "2021-07-01" / "bundle", drivers=drivers)
     assert "What moves the forecasts" in out.read_text()
     assert "&lt;b&gt;less&lt;/b&gt;" in out.read_text()
     with pytest.raises(InputError, match="name, share and words"):
-        report(out, model=small_backtest / "2021-07-01" / "bundle", drivers=({"name": "x"},))
+        make_report(out, model=small_backtest / "2021-07-01" / "bundle", drivers=({"name": "x"},))
 
 
 def test_a_hostile_name_stays_text(small_backtest, small_base, tmp_path):
@@ -150,7 +150,7 @@ def test_a_hostile_name_stays_text(small_backtest, small_base, tmp_path):
     frame.to_parquet(tmp_path / "log.parquet")
     data = DataConfig(transactions=(str(tmp_path / "log.parquet"),), categorical=("category",))
     out = tmp_path / "report.html"
-    document = report(out, model=small_backtest / "2021-07-01" / "bundle", data=data, cutoff="2022-01-01")
+    document = make_report(out, model=small_backtest / "2021-07-01" / "bundle", data=data, cutoff="2022-01-01")
     text = out.read_text()
     assert evil in [row["customer_id"] for row in document["best"]]
     assert evil not in text
@@ -168,7 +168,7 @@ def test_a_base_that_buys_nothing_more_has_a_report(small_backtest, small_base, 
     )
     data = DataConfig(transactions=(str(tmp_path / "log.parquet"),), categorical=("category",))
     out = tmp_path / "report.html"
-    document = report(out, model=small_backtest / "2021-07-01" / "bundle", data=data)
+    document = make_report(out, model=small_backtest / "2021-07-01" / "bundle", data=data)
     assert document["money"]["customers"] == 4
     assert Page(out.read_text()).wrong == []
 
@@ -183,7 +183,7 @@ def test_a_base_that_buys_nothing_more_has_a_report(small_backtest, small_base, 
 )
 def test_what_cannot_be_reported_is_refused_and_leaves_nothing(arguments, message, tmp_path):
     with pytest.raises(InputError, match=message):
-        report(tmp_path / "report.html", **arguments)
+        make_report(tmp_path / "report.html", **arguments)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -192,7 +192,7 @@ def test_another_log_than_the_backtests_is_refused(small_backtest, small_base, t
     pq.write_table(table, tmp_path / "half.parquet")
     data = DataConfig(transactions=(str(tmp_path / "half.parquet"),), categorical=("category",))
     with pytest.raises(InputError, match="the log it was made from"):
-        report(tmp_path / "report.html", backtest=small_backtest, data=data)
+        make_report(tmp_path / "report.html", backtest=small_backtest, data=data)
 
 
 def linear(colour):
