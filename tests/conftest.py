@@ -10,6 +10,8 @@ os.environ["MPLBACKEND"] = "Agg"
 import hypothesis
 import pytest
 
+pytest_plugins = ["tests.services"]
+
 hypothesis.settings.register_profile(
     "ci", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
