@@ -14,8 +14,9 @@ from seqclv.data.store import build_store, events_from_frame
 from seqclv.data.windows import history, instant
 from seqclv.errors import InputError
 from seqclv.forecast import chunks
-from seqclv.forecast.engines.local import manifest_path, score
+from seqclv.forecast.engines.local import score
 from seqclv.forecast.forecaster import FORECAST_SCHEMA, forecast_table, predict
+from seqclv.forecast.sinks import manifest_path
 from seqclv.scoring import load
 from seqclv.training.train import classical_bundle
 
