@@ -8,7 +8,7 @@ Shape legend, used in every comment of the package:
     F  numeric features of an event    G  categorical features of an event
     D  features of a query             K  behaviours of the mixture (index 0: already gone)
     H  horizons                        S  draws
-    J  harmonics of the season
+    J  harmonics of the season              Z  figures of a base's context
 
 Times inside a batch are in units of `FeatureSchema.time_scale_days`, amounts in units of
 `FeatureSchema.amount_scale`, so that one set of hyperparameters serves hours and years, pennies and millions.
@@ -58,6 +58,8 @@ class FeatureSchema:
     categorical: tuple[CategoricalFeature, ...]
     query_mean: tuple[float, ...]  # [D] centre of the raw query features
     query_std: tuple[float, ...]  # [D] spread of the raw query features
+    weekdays: bool = True  # events tell their weekday
+    context: tuple[float, ...] = ()  # [Z] what kind of base it is, standardized; empty: the network knows one base
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class EventBatch:
     Shape:
         numeric: [E, F] float32; categorical: [E, G] int64; step_sizes: [L] int64, customers with an l-th event
         query_event: [N] int64; query: [N, D] float32; anchor: [N, 3] float32; phase: [N] float32
+        context: [M, Z] float32 of M bases; query_base: [N] int64
     """
 
     numeric: Tensor
@@ -99,6 +102,8 @@ class EventBatch:
     query: Tensor  # standardized features at the cutoff
     phase: Tensor  # share of the year gone by at the cutoff
     anchor: Tensor  # logs of what conjugate posteriors expect: purchase rate, mean amount, dropout hazard
+    context: Tensor  # what kinds of bases the customers belong to; one row where they are of one base
+    query_base: Tensor  # the row of `context` that a query belongs to
 
     def to(self, device: torch.device) -> Self:
         """Return the same batch on `device`."""

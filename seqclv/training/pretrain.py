@@ -1,0 +1,197 @@
+"""Pretrain the network that knows many bases, on simulated ones."""
+
+import logging
+import math
+import time
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+from torch import Tensor
+
+from seqclv.batch import FeatureSchema, TrainingBatch
+from seqclv.config import ModelConfig
+from seqclv.data.context import schema_like
+from seqclv.data.bases import draw_base
+from seqclv.data.pretraining import PretrainingPlan, Scales, batch_of, simulated_loader, simulated_scales
+from seqclv.model.network import Network
+from seqclv.training.module import rate_share
+from seqclv.training.objective import network_loss
+
+TRAILING = tuple(0.5**i for i in range(1, 8))  # spans; a base's own follow from its span
+_SCALE_BASES = 1_500
+_VALIDATION_BASES = 200
+_VALIDATION_KEY = 7_777
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    """How the prior is made."""
+
+    model: ModelConfig = ModelConfig(query_size=128, dropout=0.0)
+    plan: PretrainingPlan = PretrainingPlan()
+    epochs: int = 60  # of `plan.steps` steps; the learning rate falls to zero over them
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    averaging: float = 0.999  # share of the old average of the weights that a step keeps
+    max_history_events: int = 256
+    workers: int = 0  # processes that simulate ahead
+    accelerator: str = "cpu"
+
+
+def template_schema(scales: Scales | None, features: int, figures: int, max_history_events: int) -> FeatureSchema:
+    """The schema of no base: what is the same for all."""
+    zeros, ones = (0.0,) * features, (1.0,) * features
+    return FeatureSchema(
+        time_scale_days=1.0,
+        amount_scale=1.0,
+        amount_log_std=1.0,
+        amount_mean=1.0,
+        purchase_rate=1.0,
+        merge="1d",
+        harmonics=0,
+        trailing_windows_days=TRAILING,
+        max_history_events=max_history_events,
+        event_types=(),
+        numeric=(),
+        categorical=(),
+        query_mean=zeros if scales is None else tuple(scales.query[0].tolist()),
+        query_std=ones if scales is None else tuple(scales.query[1].tolist()),
+        weekdays=False,
+        context=(0.0,) * figures,
+    )
+
+
+class PretrainModule(lightning.LightningModule):
+    """Fits a network by the likelihood of simulated futures."""
+
+    def __init__(self, config: PretrainConfig, schema: FeatureSchema, scales: Scales) -> None:
+        super().__init__()
+        self.settings, self.schema = config, schema
+        self.network = Network(config.model, schema)
+        if self.network.context is None:
+            raise ValueError("the prior's schema has a context")
+        self.network.context.centre.copy_(torch.from_numpy(scales.context[0]))
+        self.network.context.spread.copy_(torch.from_numpy(scales.context[1]))
+
+    def training_step(self, batch: TrainingBatch, batch_index: int) -> Tensor:
+        """Weighted nats per window of one batch."""
+        loss = network_loss(self.network, batch)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=1)
+        return loss
+
+    def validation_step(self, batch: TrainingBatch, batch_index: int) -> None:
+        """The same on bases that are not trained on."""
+        self.log("val_loss", network_loss(self.network, batch), on_step=False, on_epoch=True, batch_size=1)
+
+    def transfer_batch_to_device(
+        self, batch: TrainingBatch, device: torch.device, dataloader_idx: int
+    ) -> TrainingBatch:
+        """Batches are frozen dataclasses and know how to move."""
+        return batch.to(device)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with a warm-up and a cosine decay over all steps."""
+        settings = self.settings
+        groups = [
+            {"params": [p for p in self.parameters() if p.ndim > 1], "weight_decay": settings.weight_decay},
+            {"params": [p for p in self.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
+        steps = settings.plan.steps * settings.epochs
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: pretraining_rate(step, steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def pretraining_rate(step: int, steps: int) -> float:
+    """Share of the learning rate at a step: 300 steps of warm-up, then half a cosine down to a hundredth."""
+    if step < 300:
+        return 0.02 + 0.98 * step / 300
+    falling = min((step - 300) / max(steps - 300, 1), 1.0)
+    return 0.01 + 0.99 * (1 + math.cos(math.pi * falling)) / 2
+
+
+class SimulatedBases(lightning.LightningDataModule):
+    """Simulated batches, other ones in every epoch, and a fixed set for validation."""
+
+    def __init__(self, config: PretrainConfig, template: FeatureSchema) -> None:
+        super().__init__()
+        self.config, self.template = config, template
+        self.validation: list[TrainingBatch] = []
+
+    def train_dataloader(self) -> Any:
+        """The batches of the trainer's current epoch."""
+        epoch = self.trainer.current_epoch if self.trainer is not None else 0
+        return simulated_loader(self.config.plan, self.template, epoch, self.config.workers)
+
+    def val_dataloader(self) -> Any:
+        """The same bases after every epoch."""
+        if not self.validation:
+            plan = self.config.plan
+            for index in range(_VALIDATION_BASES // plan.bases):
+                random = np.random.default_rng([_VALIDATION_KEY, index])
+                drawn = [draw_base(random, int(random.integers(200, 2_000))) for _ in range(plan.bases)]
+                bases = [base for base in drawn if base.events.customers > 0]
+                self.validation.append(batch_of(random, bases, plan, self.template))
+        return self.validation
+
+
+class Journal(Callback):
+    """Prints the losses of each epoch."""
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """One line."""
+        train, val = (float(trainer.callback_metrics[name]) for name in ("train_loss", "val_loss"))
+        spent = time.perf_counter() - self.started
+        print(f"epoch {trainer.current_epoch + 1}: training {train:.4f}, held out {val:.4f}, {spent:.0f} s", flush=True)
+
+
+def pretrain(config: PretrainConfig, work: Path) -> tuple[Network, FeatureSchema]:
+    """Pretrain, or go on where an earlier call in `work` was killed; the result depends on the config alone."""
+    torch.manual_seed(config.plan.seed)
+    scales = simulated_scales(config.plan, first_template(config), _SCALE_BASES)
+    features, figures = len(scales.query[0]), len(scales.context[0])
+    template = template_schema(scales, features, figures, config.max_history_events)
+    module = PretrainModule(config, template, scales)
+    keep = ModelCheckpoint(work, filename="latest", save_last=True, save_top_k=1, enable_version_counter=False)
+    averaging = EMAWeightAveraging(decay=config.averaging)
+    trainer = lightning.Trainer(
+        accelerator=config.accelerator,
+        devices=1,
+        max_epochs=config.epochs,
+        gradient_clip_val=1.0,
+        callbacks=[Journal(), averaging, keep],
+        default_root_dir=work,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        use_distributed_sampler=False,
+    )
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    if config.accelerator == "cpu":
+        torch.set_num_threads(1)
+    last = work / "last.ckpt"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning\..*")
+        trainer.fit(
+            module,
+            datamodule=SimulatedBases(config, template),
+            ckpt_path=last if last.is_file() else None,
+            weights_only=True,
+        )
+    return module.network.cpu().eval(), template
+
+
+def first_template(config: PretrainConfig) -> FeatureSchema:
+    """The template before the scales are known."""
+    return template_schema(None, 0, 0, config.max_history_events)
