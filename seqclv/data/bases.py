@@ -88,7 +88,7 @@ def base_of(
     """
     span = float(np.ceil(law.span_days)) if law.dated else law.span_days
     at_midnight = law.dated and random.random() < 0.5
-    order = np.lexsort((day, owner))
+    order = _order(owner, day)
     owner, day, amount = owner[order], day[order], amount[order]
     if law.dated:
         owner, day, amount = _merged(owner, day, amount)
@@ -240,7 +240,15 @@ def _with_others(
     return _joined(lines, (whose, when, np.zeros(len(whose)), np.full(len(whose), code, dtype=np.int16)))
 
 
+def _order(owner: IntArray, day: FloatArray) -> IntArray:
+    """By owner, then by day: one sort of numbers whose whole part is the owner is faster than two."""
+    if len(day) == 0:
+        return np.zeros(0, dtype=np.int64)
+    low = day.min()
+    return np.argsort(owner + (day - low) / (1.000001 * (day.max() - low) + 1e-9))
+
+
 def _joined(lines: _Lines, further: _Lines) -> _Lines:
     owner, day, amount, kind = (np.concatenate(pair) for pair in zip(lines, further, strict=True))
-    order = np.lexsort((day, owner))
+    order = _order(owner, day)
     return owner[order], day[order], amount[order], kind[order]

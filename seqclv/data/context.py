@@ -16,11 +16,11 @@ from seqclv.data.features import Ledger, Query, anchors, days, ledger, locate, q
 from seqclv.data.sampling import uniforms
 from seqclv.data.schema import derive_scales
 
-CONTEXT_CUSTOMERS = 4_000  # a base is described by at most that many
+CONTEXT_CUSTOMERS = 2_000  # a base is described by at most that many
 _SAMPLING = 4  # key of the choice
 _LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 _TOLD = (0, 1, 3, 5, 7, 8, 9)  # the query features whose quantiles are figures: age, since, mean gap, repeats, ...
-_LOOKS = (0.5, 0.25, 0.125, 0.0625)  # lengths of the windows that are looked back at, shares of the span
+_LOOKS = (0.5, 0.25, 0.125)  # lengths of the windows that are looked back at, shares of the span
 _SLICES = 8  # equal parts of the span
 _REPEATS = (0, 1, 3, 10)  # lower ends of the groups by repeat purchases
 _PRIOR = 2.0  # customers of the whole base that a group's share is shrunken by
@@ -55,7 +55,6 @@ def _size(events: Events, book: Ledger, cutoff: int, schema: FeatureSchema) -> l
         float((bought == 1).mean()),
         float(np.log(bought.mean())),
         float(np.log1p(refunds) - np.log1p(len(book.time))),
-        float(np.log(1e-3 + (book.time[1:] == book.time[:-1]).mean() if len(book.time) > 1 else 1e-3)),
     ]
 
 

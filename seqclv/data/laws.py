@@ -14,8 +14,9 @@ from seqclv.batch import DAYS_PER_YEAR
 from seqclv.data.events import FloatArray
 
 _SEGMENTS = (0.5, 0.3, 0.2)  # probabilities of one, two and three segments
-_FUTURE_SPANS = 2.0  # how far beyond the history a base is simulated
+_FUTURE_SPANS = 1.5  # how far beyond the history a base is simulated
 _ACQUISITION_KNOTS = 60
+_PANEL_SHARE = 0.12  # bases of regular customers: hardly anybody buys once or leaves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,9 @@ def draw_law(random: np.random.Generator) -> BaseLaw:
     """Draw what kind of base it is."""
     span = float(np.exp(random.uniform(np.log(25), np.log(1500))))
     before = span * random.uniform(0.2, 1.0) if random.random() < 0.35 else 0.0
+    panel = random.random() < _PANEL_SHARE
+    if panel:
+        before = span * random.uniform(0.1, 1.0)
     activity = _activity(random, span, before)
     return BaseLaw(
         span_days=span,
@@ -81,7 +85,7 @@ def draw_law(random: np.random.Generator) -> BaseLaw:
         zeros=float(random.uniform(0, 0.1)) if random.random() < 0.15 else 0.0,
         others=float(random.uniform(0.05, 1.5)) if random.random() < 0.15 else 0.0,
         others_stop=bool(random.random() < 0.5),
-        buying=_buying(random),
+        buying=_panel(random) if panel else _buying(random),
         amounts=_amounts(random),
     )
 
@@ -109,6 +113,25 @@ def _buying(random: np.random.Generator) -> BuyingLaw:
         quit=np.where((leaving > 0.5) & (leaving < 0.95), np.minimum(quit_, 0.8), 0.0),
         quit_weight=_log_uniform(random, 0.6, 20, size),
         once=float(random.beta(1.2, 1.6)) if random.random() < 0.45 else 0.0,
+    )
+
+
+def _panel(random: np.random.Generator) -> BuyingLaw:
+    """Customers who buy often and stay, as a grocer's households or a wholesaler's accounts do."""
+    size = int(random.integers(1, 3))
+    level = _log_uniform(random, 4, 100, 1)
+    return BuyingLaw(
+        share=random.dirichlet(np.full(size, 2.0)),
+        rate=np.clip(level * np.exp(random.normal(0, 0.5, size) * (size > 1)), 1, 150),
+        rate_shape=_log_uniform(random, 0.8, 8, size),
+        rate_tail=np.zeros(size),
+        regularity=np.where(random.random(size) < 0.45, 1.0, _log_uniform(random, 0.4, 6, size)),
+        hazard=_log_uniform(random, 1e-3, 0.5, size),
+        hazard_shape=_log_uniform(random, 0.25, 6, size),
+        hazard_link=np.zeros(size),
+        quit=np.zeros(size),
+        quit_weight=np.ones(size),
+        once=float(random.uniform(0, 0.1)) if random.random() < 0.3 else 0.0,
     )
 
 

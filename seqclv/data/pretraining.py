@@ -18,7 +18,7 @@ from seqclv.data.context import schema_like
 from seqclv.data.events import MICROSECONDS_PER_DAY, Events, FloatArray, IntArray
 from seqclv.data.features import Query, Targets, ledger, locate, query_features, targets
 
-_HORIZONS = (0.02, 2.0)  # shortest and longest window, spans of the history
+_HORIZONS = (0.02, 1.5)  # shortest and longest window, spans of the history
 _SPREAD_FLOOR = 1e-3
 
 
@@ -28,7 +28,7 @@ class PretrainingPlan:
 
     seed: int = 0
     bases: int = 6  # in a batch
-    customers: tuple[int, int] = (50, 3_000)  # fewest and most that are simulated for a base
+    customers: tuple[int, int] = (40, 2_500)  # fewest and most that are simulated for a base
     asked: int = 160  # customers of a base whose futures are targets, at most
     windows: int = 3  # for each of them
     steps: int = 500  # in an epoch

@@ -14,8 +14,8 @@ from seqclv.model.season import SeasonalClock
 
 _AGE = 1  # the column of the numeric event features that holds the log age
 _OFFSET_BOUND = 4.0  # learned log offsets saturate here: whales stay near their conjugate posterior
-CODE_SIZE = 48  # of a base's context
-_CONTEXT_WIDTH = 96
+CODE_SIZE = 64  # of a base's context
+_CONTEXT_WIDTH = 160
 _FAR = 5.0  # standardized figures of a context beyond this are held
 _LOG_SHAPE_BOUNDS = (math.log(0.05), math.log(1000.0))
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from seqclv.batch import FeatureSchema, TrainingBatch
 from seqclv.config import ModelConfig
@@ -25,7 +26,7 @@ from seqclv.training.objective import network_loss
 
 TRAILING = tuple(0.5**i for i in range(1, 8))  # spans; a base's own follow from its span
 _SCALE_BASES = 1_500
-_VALIDATION_BASES = 200
+_VALIDATION_BASES = 240
 _VALIDATION_KEY = 7_777
 
 
@@ -39,7 +40,7 @@ class PretrainConfig:
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     averaging: float = 0.999  # share of the old average of the weights that a step keeps
-    max_history_events: int = 256
+    max_history_events: int = 128
     workers: int = 0  # processes that simulate ahead
     accelerator: str = "cpu"
 
@@ -138,7 +139,7 @@ class SimulatedBases(lightning.LightningDataModule):
                 drawn = [draw_base(random, int(random.integers(200, 2_000))) for _ in range(plan.bases)]
                 bases = [base for base in drawn if base.events.customers > 0]
                 self.validation.append(batch_of(random, bases, plan, self.template))
-        return self.validation
+        return DataLoader(self.validation, batch_size=None)  # type: ignore[arg-type]  # a list is a dataset
 
 
 class Journal(Callback):
