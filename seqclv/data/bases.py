@@ -190,15 +190,14 @@ def _amounts(random: np.random.Generator, law: AmountLaw, rate: FloatArray, owne
     mean = law.between * (law.link * np.clip(active, -3, 3) + np.sqrt(1 - law.link**2) * np.clip(own, -8, 8))
     if law.prices:
         price = np.exp(random.normal(0, 1.0, law.prices))
-        rank = np.argsort(np.argsort(np.log(price)[None, :] + random.gumbel(size=(customers, law.prices)), axis=1))
-        favourite = rank.argmax(axis=1)
+        favourite = random.integers(0, law.prices, customers)
         other = random.integers(0, law.prices, len(owner))
         chosen = np.where(random.random(len(owner)) < 0.6, favourite[owner], other)
         return np.asarray(price[chosen] * (1 + random.poisson(law.quantity, len(owner))))
     if law.gamma:
         shape = 1 / law.within**2
-        return np.maximum(np.exp(mean[owner]) * random.gamma(shape, 1 / shape, len(owner)), 1e-4)
-    return np.exp(mean[owner] + law.within * random.normal(size=len(owner)))
+        return np.asarray(np.maximum(np.exp(mean[owner]) * random.gamma(shape, 1 / shape, len(owner)), 1e-4))
+    return np.asarray(np.exp(mean[owner] + law.within * random.normal(size=len(owner))))
 
 
 def _merged(owner: IntArray, day: FloatArray, amount: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:
@@ -215,7 +214,7 @@ _Lines = tuple[IntArray, FloatArray, FloatArray, np.ndarray]  # owner, day, amou
 
 
 def _with_refunds(random: np.random.Generator, law: BaseLaw, lines: _Lines) -> _Lines:
-    owner, day, amount, kind = lines
+    owner, day, amount, _ = lines
     given = random.random(len(owner)) < law.amounts.refunds
     late = day[given] + random.exponential(_REFUND_DELAY * law.span_days, int(given.sum()))
     part = amount[given] * np.where(random.random(len(late)) < 0.5, 1.0, random.random(len(late)))

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from seqclv.batch import FeatureSchema
-from seqclv.data.events import MICROSECONDS_PER_DAY, PURCHASE, REFUND, Events, FloatArray, IntArray
+from seqclv.data.events import MICROSECONDS_PER_DAY, REFUND, Events, FloatArray, IntArray
 from seqclv.data.features import Ledger, Query, anchors, days, ledger, locate, query_features
 from seqclv.data.sampling import uniforms
 from seqclv.data.schema import derive_scales

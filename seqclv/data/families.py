@@ -60,9 +60,7 @@ def _law(span: float) -> BaseLaw:
         quit_weight=one,
         once=0.0,
     )
-    amounts = AmountLaw(
-        between=0.0, within=0.0, heavy=False, gamma=True, link=0.0, prices=0, quantity=0.0, refunds=0.0
-    )
+    amounts = AmountLaw(between=0.0, within=0.0, heavy=False, gamma=True, link=0.0, prices=0, quantity=0.0, refunds=0.0)
     return BaseLaw(
         span_days=span,
         future_days=FUTURE_SPANS * span,
@@ -188,8 +186,11 @@ def _subscriptions(random: _Random, customers: int, span: float) -> _Purchases:
     joined = random.uniform(0, 0.9 * span, customers)
     life = span * random.uniform(0.3, 2) * random.weibull(random.uniform(0.7, 1.5), customers)
     frame = _Frame(joined, joined + life, span)
-    gaps: _Gaps = lambda who: period * random.geometric(1 - np.minimum(skip[who], 0.9)) + random.uniform(  # noqa: E731
-        -0.4, 0.4, len(who)
+    gaps: _Gaps = lambda who: (
+        period * random.geometric(1 - np.minimum(skip[who], 0.9))
+        + random.uniform(  # noqa: E731
+            -0.4, 0.4, len(who)
+        )
     )
     owner, day = _renewal(frame, gaps)
     price = np.asarray([9.9, 19.9, 39.9])[random.integers(0, 3, customers)]

@@ -27,9 +27,9 @@ class PretrainingPlan:
     """How much is simulated for each step."""
 
     seed: int = 0
-    bases: int = 6  # in a batch
+    bases: int = 8  # in a batch
     customers: tuple[int, int] = (40, 2_500)  # fewest and most that are simulated for a base
-    asked: int = 160  # customers of a base whose futures are targets, at most
+    asked: int = 96  # customers of a base whose futures are targets, at most
     windows: int = 3  # for each of them
     steps: int = 500  # in an epoch
 
@@ -92,7 +92,8 @@ def _part(
     flat = flat_batch(events, ledger(events, ()), _queries(events, base.cutoff), schema)
     whole = base.events.select(chosen)
     query = _queries(whole, base.cutoff)
-    share = np.exp(random.uniform(*np.log(_HORIZONS), (len(chosen), plan.windows)))
+    shortest, longest = np.log(_HORIZONS)
+    share = np.exp(random.uniform(shortest, longest, (len(chosen), plan.windows)))
     span = base.cutoff - int(history.timestamp.min())
     step = MICROSECONDS_PER_DAY if base.dated else 1
     length = np.minimum((share * span).astype(np.int64), base.end - base.cutoff)

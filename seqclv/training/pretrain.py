@@ -4,7 +4,7 @@ import logging
 import math
 import time
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,12 @@ from torch.utils.data import DataLoader
 
 from seqclv.batch import FeatureSchema, TrainingBatch
 from seqclv.config import ModelConfig
-from seqclv.data.context import schema_like
 from seqclv.data.bases import draw_base
 from seqclv.data.pretraining import PretrainingPlan, Scales, batch_of, simulated_loader, simulated_scales
 from seqclv.model.network import Network
-from seqclv.training.module import rate_share
 from seqclv.training.objective import network_loss
 
+PRIOR_MODEL = ModelConfig(query_size=128, dropout=0.0)
 TRAILING = tuple(0.5**i for i in range(1, 8))  # spans; a base's own follow from its span
 _SCALE_BASES = 1_500
 _VALIDATION_BASES = 240
@@ -34,9 +33,9 @@ _VALIDATION_KEY = 7_777
 class PretrainConfig:
     """How the prior is made."""
 
-    model: ModelConfig = ModelConfig(query_size=128, dropout=0.0)
-    plan: PretrainingPlan = PretrainingPlan()
-    epochs: int = 60  # of `plan.steps` steps; the learning rate falls to zero over them
+    model: ModelConfig = field(default_factory=lambda: PRIOR_MODEL)
+    plan: PretrainingPlan = field(default_factory=PretrainingPlan)
+    epochs: int = 34  # of `plan.steps` steps; the learning rate falls to zero over them
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     averaging: float = 0.999  # share of the old average of the weights that a step keeps
