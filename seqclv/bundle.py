@@ -2,7 +2,7 @@
 
 bundle.json          format and package version, config, schema, training cutoff, fingerprint, held-out metrics,
                      sha256 of every other file
-weights.safetensors  the networks' weights (kind 'network')
+weights.safetensors  the networks' weights (kinds 'network' and 'prior')
 card.md              a model card for people
 """
 
@@ -30,7 +30,7 @@ from seqclv.model.network import Network
 from seqclv.version import __version__
 
 FORMAT_VERSION = 1
-Kind = Literal["network", "pareto_nbd", "bg_nbd"]
+Kind = Literal["network", "pareto_nbd", "bg_nbd", "prior"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,8 @@ def batch(query_event=(0, 4, 2, 3), scale=1.0, shift=0.0):
         query=scale * torch.randn(4, 7, generator=g),
         phase=torch.tensor([0.1, 0.9, 0.0, 0.5]),
         anchor=torch.tensor([[-2.0, 0.3, -1.0], [1.0, -0.5, 0.0], [0.0, 0.0, -3.0], [-4.0, 2.0, -1.0]]),
+        context=torch.zeros(1, 0),
+        query_base=torch.zeros(4, dtype=torch.int64),
     )
 
 
