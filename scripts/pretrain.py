@@ -13,8 +13,9 @@ import sys
 import time
 from pathlib import Path
 
+from seqclv.bundle import save_bundle
 from seqclv.data.pretraining import PretrainingPlan
-from seqclv.training.pretrain import PretrainConfig, pretrain
+from seqclv.training.pretrain import PretrainConfig, prior_bundle
 
 
 def main() -> int:
@@ -24,7 +25,7 @@ def main() -> int:
     config = PretrainConfig(plan=plan, epochs=args.epochs, accelerator=args.accelerator, workers=args.workers)
     started = time.perf_counter()
     command = shlex.join(["python", "scripts/pretrain.py", *sys.argv[1:]])
-    pretrain(config, args.work, args.out, command=command)
+    save_bundle(prior_bundle(config, args.work, command=command), args.out)
     print(f"{args.out}, after {time.perf_counter() - started:.0f} s")
     return 0
 

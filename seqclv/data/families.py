@@ -186,12 +186,11 @@ def _subscriptions(random: _Random, customers: int, span: float) -> _Purchases:
     joined = random.uniform(0, 0.9 * span, customers)
     life = span * random.uniform(0.3, 2) * random.weibull(random.uniform(0.7, 1.5), customers)
     frame = _Frame(joined, joined + life, span)
-    gaps: _Gaps = lambda who: (
-        period * random.geometric(1 - np.minimum(skip[who], 0.9))
-        + random.uniform(  # noqa: E731
-            -0.4, 0.4, len(who)
-        )
-    )
+
+    def gaps(who: IntArray) -> FloatArray:
+        periods = random.geometric(1 - np.minimum(skip[who], 0.9))
+        return np.asarray(period * periods + random.uniform(-0.4, 0.4, len(who)))
+
     owner, day = _renewal(frame, gaps)
     price = np.asarray([9.9, 19.9, 39.9])[random.integers(0, 3, customers)]
     return owner, day, price[owner]
@@ -199,8 +198,11 @@ def _subscriptions(random: _Random, customers: int, span: float) -> _Purchases:
 
 def _gifts(random: _Random, customers: int, span: float) -> _Purchases:
     """Most buy once; joining and buying again follow a yearly season."""
-    season = lambda day: 1 + depth * np.sin(2 * np.pi * (day / 365.25 + phase))  # noqa: E731
-    depth, phase = random.uniform(0.3, 0.8), random.random()
+    depth, phase = float(random.uniform(0.3, 0.8)), float(random.random())
+
+    def season(day: FloatArray) -> FloatArray:
+        return np.asarray(1 + depth * np.sin(2 * np.pi * (day / 365.25 + phase)))
+
     candidate = random.uniform(0, span, 4 * customers)
     joined = candidate[random.random(len(candidate)) * 1.8 < season(candidate)][:customers]
     size = len(joined)

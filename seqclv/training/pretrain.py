@@ -16,9 +16,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from seqclv.batch import FeatureSchema, TrainingBatch
-from seqclv.config import ModelConfig
+from seqclv.bundle import Bundle, git_commit
+from seqclv.config import Config, ModelConfig
 from seqclv.data.bases import draw_base
 from seqclv.data.pretraining import PretrainingPlan, Scales, batch_of, simulated_loader, simulated_scales
+from seqclv.model.embedding import WEEKDAY_COLUMNS
 from seqclv.model.network import Network
 from seqclv.training.objective import network_loss
 
@@ -154,8 +156,37 @@ class Journal(Callback):
         print(f"epoch {trainer.current_epoch + 1}: training {train:.4f}, held out {val:.4f}, {spent:.0f} s", flush=True)
 
 
+def prior_bundle(config: PretrainConfig, work: Path, *, command: str) -> Bundle:
+    """Pretrain (see `pretrain`), as a bundle that tells how it was made."""
+    network, template = pretrain(config, work)
+    plan = config.plan
+    steps = plan.steps * config.epochs
+    facts = {
+        "simulated_bases": steps * plan.bases,
+        "command": command,
+        "seed": plan.seed,
+        "steps": steps,
+        "weights": sum(parameter.numel() for parameter in network.parameters()),
+        "device": config.accelerator,
+    }
+    return Bundle(
+        kind="prior",
+        config=Config(model=config.model, seed=plan.seed, ensemble=1),
+        training_cutoff=0,
+        horizon_days=Config().horizons_days[-1],
+        fingerprint="simulated",
+        training=facts,
+        schema=template,
+        networks=(network,),
+        git_commit=git_commit(),
+    )
+
+
 def pretrain(config: PretrainConfig, work: Path) -> tuple[Network, FeatureSchema]:
-    """Pretrain, or go on where an earlier call in `work` was killed; the result depends on the config alone."""
+    """Pretrain, or go on where an earlier call in `work` was killed.
+
+    On a CPU the result depends on the configuration alone.
+    """
     torch.manual_seed(config.plan.seed)
     scales = simulated_scales(config.plan, first_template(config), _SCALE_BASES)
     features, figures = len(scales.query[0]), len(scales.context[0])
@@ -189,7 +220,14 @@ def pretrain(config: PretrainConfig, work: Path) -> tuple[Network, FeatureSchema
             ckpt_path=last if last.is_file() else None,
             weights_only=True,
         )
-    return module.network.cpu().eval(), template
+    return _without_weekdays(module.network.cpu().eval()), template
+
+
+def _without_weekdays(network: Network) -> Network:
+    """The weekday's inputs, which are off in pretraining, weigh nothing where a base switches them on."""
+    with torch.no_grad():
+        network.embed.numeric.weight[:, list(WEEKDAY_COLUMNS)] = 0.0
+    return network
 
 
 def first_template(config: PretrainConfig) -> FeatureSchema:
