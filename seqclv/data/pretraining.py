@@ -15,8 +15,8 @@ from seqclv.batch import FeatureSchema, TrainingBatch
 from seqclv.data.assemble import FlatBatch, flat_batch, future_window, packed
 from seqclv.data.bases import Base, draw_base
 from seqclv.data.context import schema_like
-from seqclv.data.events import MICROSECONDS_PER_DAY, Events, FloatArray, IntArray
-from seqclv.data.features import Query, Targets, ledger, locate, query_features, targets
+from seqclv.data.events import MICROSECONDS_PER_DAY, FloatArray, IntArray
+from seqclv.data.features import Ledger, Query, Targets, ledger, locate, query_features, targets
 
 _HORIZONS = (0.02, 1.5)  # shortest and longest window, spans of the history
 _SPREAD_FLOOR = 1e-3
@@ -28,14 +28,19 @@ class PretrainingPlan:
 
     seed: int = 0
     bases: int = 8  # in a batch
-    customers: tuple[int, int] = (40, 2_500)  # fewest and most that are simulated for a base
+    customers: tuple[int, int] = (40, 1_600)  # fewest and most that are simulated for a base
     asked: int = 96  # customers of a base whose futures are targets, at most
     windows: int = 3  # for each of them
-    steps: int = 500  # in an epoch
+    steps: int = 480  # in an epoch
+    uses: int = 3  # of each batch, one after another among `shuffled` batches: simulating costs more than a step
+    shuffled: int = 40
 
 
 class SimulatedBatches(IterableDataset[TrainingBatch]):
-    """The batches of one epoch; every worker of a loader makes its share."""
+    """The batches of one epoch; every worker of a loader makes its share.
+
+    Some are made, then each of them is used `plan.uses` times in orders of its own, then the next are made.
+    """
 
     def __init__(self, plan: PretrainingPlan, template: FeatureSchema, epoch: int) -> None:
         self.plan, self.template, self.epoch = plan, template, epoch
@@ -46,8 +51,14 @@ class SimulatedBatches(IterableDataset[TrainingBatch]):
     def __iter__(self) -> Iterator[TrainingBatch]:
         worker = torch.utils.data.get_worker_info()
         start, stride = (0, 1) if worker is None else (worker.id, worker.num_workers)
-        for index in range(start, self.plan.steps, stride):
-            yield simulated_batch(self.plan, self.template, [self.plan.seed, self.epoch + 1, index])
+        plan = self.plan
+        rounds = -(-plan.steps // (plan.uses * plan.shuffled))
+        for index in range(start, rounds, stride):
+            random = np.random.default_rng([plan.seed, self.epoch + 1, index, 0])
+            keys = [[plan.seed, self.epoch + 1, index, 1, place] for place in range(plan.shuffled)]
+            batches = [simulated_batch(plan, self.template, key) for key in keys]
+            for _ in range(plan.uses):
+                yield from (batches[place] for place in random.permutation(plan.shuffled))
 
 
 def simulated_loader(
@@ -89,24 +100,25 @@ def _part(
     if len(chosen) > plan.asked:
         chosen = np.sort(random.choice(chosen, plan.asked, replace=False))
     events = history.select(chosen)
-    flat = flat_batch(events, ledger(events, ()), _queries(events, base.cutoff), schema)
-    whole = base.events.select(chosen)
-    query = _queries(whole, base.cutoff)
+    book, whole = ledger(events, ()), base.events.select(chosen)
+    flat = flat_batch(events, book, _queries(book, base.cutoff), schema)
+    known = ledger(whole, ())
+    query = _queries(known, base.cutoff)
     shortest, longest = np.log(_HORIZONS)
     share = np.exp(random.uniform(shortest, longest, (len(chosen), plan.windows)))
     span = base.cutoff - int(history.timestamp.min())
     step = MICROSECONDS_PER_DAY if base.dated else 1
     length = np.minimum((share * span).astype(np.int64), base.end - base.cutoff)
     length = np.maximum(length // step, 1) * step
-    future = targets(ledger(whole, ()), query, length, schema)
+    future = targets(known, query, length, schema)
     # The likelihood of a window grows with its purchases: without a weight a few busy bases would be all that counts.
     expected = np.exp(flat.anchor[:, :1]) * future.horizon
     return flat, future, 1.0 / np.sqrt(1.0 + expected)
 
 
-def _queries(events: Events, cutoff: int) -> Query:
-    everyone: IntArray = np.arange(events.customers, dtype=np.int64)
-    return locate(ledger(events, ()), everyone, np.full(events.customers, cutoff, dtype=np.int64))
+def _queries(book: Ledger, cutoff: int) -> Query:
+    everyone: IntArray = np.arange(len(book.offset) - 1, dtype=np.int64)
+    return locate(book, everyone, np.full(len(everyone), cutoff, dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -129,7 +141,8 @@ def simulated_scales(plan: PretrainingPlan, template: FeatureSchema, bases: int)
         schema = schema_like(template, history, base.cutoff, merge="none")
         contexts.append(np.asarray(schema.context))
         few = history.select(np.arange(min(history.customers, 50), dtype=np.int64))
-        queries.append(query_features(ledger(few, ()), _queries(few, base.cutoff), schema))
+        book = ledger(few, ())
+        queries.append(query_features(book, _queries(book, base.cutoff), schema))
     return Scales(_scales(np.concatenate(queries)), _scales(np.stack(contexts)))
 
 

@@ -1,7 +1,6 @@
 """Pretrain the network that knows many bases, on simulated ones."""
 
 import logging
-import math
 import time
 import warnings
 from dataclasses import dataclass, field
@@ -26,9 +25,11 @@ from seqclv.training.objective import network_loss
 
 PRIOR_MODEL = ModelConfig(query_size=128, dropout=0.0)
 TRAILING = tuple(0.5**i for i in range(1, 8))  # spans; a base's own follow from its span
-_SCALE_BASES = 1_500
-_VALIDATION_BASES = 240
+_SCALE_BASES = 1_000
+_VALIDATION_BASES = 200
 _VALIDATION_KEY = 7_777
+_WARM_UP_STEPS = 200
+_FALLING_SHARE = 0.35
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class PretrainConfig:
     epochs: int = 34  # of `plan.steps` steps; the learning rate falls to zero over them
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
-    averaging: float = 0.999  # share of the old average of the weights that a step keeps
+    averaging: float = 0.998  # share of the old average of the weights that a step keeps
     max_history_events: int = 128
     workers: int = 0  # processes that simulate ahead
     accelerator: str = "cpu"
@@ -98,7 +99,7 @@ class PretrainModule(lightning.LightningModule):
         return batch.to(device)
 
     def configure_optimizers(self) -> Any:
-        """AdamW with a warm-up and a cosine decay over all steps."""
+        """AdamW with a warm-up, a constant part and a linear decay."""
         settings = self.settings
         groups = [
             {"params": [p for p in self.parameters() if p.ndim > 1], "weight_decay": settings.weight_decay},
@@ -111,11 +112,14 @@ class PretrainModule(lightning.LightningModule):
 
 
 def pretraining_rate(step: int, steps: int) -> float:
-    """Share of the learning rate at a step: 300 steps of warm-up, then half a cosine down to a hundredth."""
-    if step < 300:
-        return 0.02 + 0.98 * step / 300
-    falling = min((step - 300) / max(steps - 300, 1), 1.0)
-    return 0.01 + 0.99 * (1 + math.cos(math.pi * falling)) / 2
+    """Share of the learning rate at a step: a warm-up, then constant, then falling to zero in the last part.
+
+    Until it falls it does not depend on the number of steps: a run that is resumed with another number of epochs ends
+    as one that had it from the start.
+    """
+    rising = min(1.0, 0.02 + step / _WARM_UP_STEPS)
+    falling = min(1.0, (steps - step) / (_FALLING_SHARE * steps))
+    return max(min(rising, falling), 1e-3)
 
 
 class SimulatedBases(lightning.LightningDataModule):
@@ -188,7 +192,7 @@ def pretrain(config: PretrainConfig, work: Path) -> tuple[Network, FeatureSchema
     On a CPU the result depends on the configuration alone.
     """
     torch.manual_seed(config.plan.seed)
-    scales = simulated_scales(config.plan, first_template(config), _SCALE_BASES)
+    scales = _scales(config, work)
     features, figures = len(scales.query[0]), len(scales.context[0])
     template = template_schema(scales, features, figures, config.max_history_events)
     module = PretrainModule(config, template, scales)
@@ -221,6 +225,18 @@ def pretrain(config: PretrainConfig, work: Path) -> tuple[Network, FeatureSchema
             weights_only=True,
         )
     return _without_weekdays(module.network.cpu().eval()), template
+
+
+def _scales(config: PretrainConfig, work: Path) -> Scales:
+    """The scales of the plan; kept beside the checkpoints, as a resumed run needs the same."""
+    kept = work / "scales.npz"
+    if not kept.is_file():
+        scales = simulated_scales(config.plan, first_template(config), _SCALE_BASES)
+        work.mkdir(parents=True, exist_ok=True)
+        np.savez(kept, query=np.stack(scales.query), context=np.stack(scales.context))
+    with np.load(kept) as stored:
+        query, context = stored["query"], stored["context"]
+    return Scales((query[0], query[1]), (context[0], context[1]))
 
 
 def _without_weekdays(network: Network) -> Network:
