@@ -33,7 +33,7 @@ _EPOCH_DAYS = 18_262  # the log begins on 2020-01-01
 class Base:
     """A simulated base with its future: merged events in [start, end), a cutoff between them.
 
-    Every customer has a purchase before the cutoff. Times in microseconds.
+    Every customer has a purchase before the cutoff; refunds may follow after the end. Times in microseconds.
     """
 
     events: Events

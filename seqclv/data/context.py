@@ -23,6 +23,7 @@ _TOLD = (0, 1, 3, 5, 7, 8, 9)  # the query features whose quantiles are figures:
 _LOOKS = (0.5, 0.25, 0.125)  # lengths of the windows that are looked back at, shares of the span
 _SLICES = 8  # equal parts of the span
 _REPEATS = (0, 1, 3, 10)  # lower ends of the groups by repeat purchases
+_SAME_AMOUNT = 5e-5  # log amounts this near are one price
 _PRIOR = 2.0  # customers of the whole base that a group's share is shrunken by
 
 
@@ -96,7 +97,7 @@ def _concentration(book: Ledger, raw: FloatArray) -> list[float]:
         float((centred**3).mean() / spread**3),
         float(np.log1p((centred**4).mean() / spread**4)),
         link,
-        float(np.log(len(np.unique(np.round(log_amount, 4))) / len(log_amount))),
+        float(np.log((1 + (np.diff(np.sort(log_amount)) > _SAME_AMOUNT).sum()) / len(log_amount))),
     ]
 
 

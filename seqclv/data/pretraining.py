@@ -64,8 +64,13 @@ class SimulatedBatches(IterableDataset[TrainingBatch]):
 def simulated_loader(
     plan: PretrainingPlan, template: FeatureSchema, epoch: int, workers: int = 0
 ) -> DataLoader[TrainingBatch]:
-    """A loader of one epoch; workers simulate ahead of the device."""
-    return DataLoader(SimulatedBatches(plan, template, epoch), batch_size=None, num_workers=workers)
+    """A loader of one epoch; workers simulate ahead of the device. One worker changes nothing but the time."""
+    ahead = None
+    if workers:  # a whole round, so that the next one is made while this one is used; descriptors would run out
+        torch.multiprocessing.set_sharing_strategy("file_system")
+        ahead = plan.uses * plan.shuffled
+    batches = SimulatedBatches(plan, template, epoch)
+    return DataLoader(batches, batch_size=None, num_workers=workers, prefetch_factor=ahead)
 
 
 def simulated_batch(plan: PretrainingPlan, template: FeatureSchema, key: Sequence[int]) -> TrainingBatch:
