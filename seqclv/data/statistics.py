@@ -54,7 +54,7 @@ def statistics(history: Events, cutoff: int) -> FloatArray:
 def simulated_statistics(bases: int, *, seed: int) -> FloatArray:
     """[bases, 11] the figures of bases that the generator draws."""
     random = np.random.default_rng([seed, 99])
-    rows = []
+    rows: list[FloatArray] = []
     while len(rows) < bases:
         base = draw_base(random, int(np.exp(random.uniform(np.log(100), np.log(1_500)))))
         if base.events.customers > 20:
