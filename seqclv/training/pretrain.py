@@ -21,7 +21,7 @@ from seqclv.data.bases import draw_base
 from seqclv.data.pretraining import PretrainingPlan, Scales, batch_of, simulated_loader, simulated_scales
 from seqclv.model.embedding import WEEKDAY_COLUMNS
 from seqclv.model.network import Network
-from seqclv.training.objective import network_loss
+from seqclv.training.objective import judged_loss, negative_log_likelihood, network_loss
 
 PRIOR_MODEL = ModelConfig(query_size=128, dropout=0.0)
 TRAILING = tuple(0.5**i for i in range(1, 8))  # spans; a base's own follow from its span
@@ -38,7 +38,8 @@ class PretrainConfig:
 
     model: ModelConfig = field(default_factory=lambda: PRIOR_MODEL)
     plan: PretrainingPlan = field(default_factory=PretrainingPlan)
-    epochs: int = 34  # of `plan.steps` steps; the learning rate falls to zero over them
+    judged_from: int = 10  # epoch from which churn and counts are also scored as they are judged
+    epochs: int = 30  # of `plan.steps` steps; the learning rate falls to zero over them
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     averaging: float = 0.998  # share of the old average of the weights that a step keeps
@@ -84,9 +85,12 @@ class PretrainModule(lightning.LightningModule):
 
     def training_step(self, batch: TrainingBatch, batch_index: int) -> Tensor:
         """Weighted nats per window of one batch."""
-        loss = network_loss(self.network, batch)
+        process = self.network(batch.events)
+        loss = negative_log_likelihood(process, batch.future)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=1)
-        return loss
+        if self.current_epoch < self.settings.judged_from:
+            return loss
+        return loss + judged_loss(process, batch.future)
 
     def validation_step(self, batch: TrainingBatch, batch_index: int) -> None:
         """The same on bases that are not trained on."""
