@@ -103,7 +103,8 @@ def _curves(entries: Entries, plot: str) -> list[str]:
         "## As a start of training",
         "",
         "Models of random subsets of a log's customers, judged on the same 2,000 customers of the whole log. Means "
-        f"over the subsets drawn, {' or '.join(str(n) for n in seeds)} of each size. Both trainings average three networks.",
+        f"over the subsets drawn, {' or '.join(str(n) for n in seeds)} of each size. Both trainings average three "
+        "networks.",
         "",
         f"![Accuracy against the number of customers]({plot})",
         "",

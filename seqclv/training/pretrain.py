@@ -25,8 +25,8 @@ from seqclv.training.objective import judged_loss, negative_log_likelihood, netw
 
 PRIOR_MODEL = ModelConfig(query_size=128, dropout=0.0)
 TRAILING = tuple(0.5**i for i in range(1, 8))  # spans; a base's own follow from its span
-_SCALE_BASES = 1_000
-_VALIDATION_BASES = 200
+SCALE_BASES = 1_000
+VALIDATION_BASES = 200
 _VALIDATION_KEY = 7_777
 _WARM_UP_STEPS = 200
 _FALLING_SHARE = 0.35
@@ -143,7 +143,7 @@ class SimulatedBases(lightning.LightningDataModule):
         """The same bases after every epoch."""
         if not self.validation:
             plan = self.config.plan
-            for index in range(_VALIDATION_BASES // plan.bases):
+            for index in range(VALIDATION_BASES // plan.bases):
                 random = np.random.default_rng([_VALIDATION_KEY, index])
                 drawn = [draw_base(random, int(random.integers(200, 2_000))) for _ in range(plan.bases)]
                 bases = [base for base in drawn if base.events.customers > 0]
@@ -235,7 +235,7 @@ def _scales(config: PretrainConfig, work: Path) -> Scales:
     """The scales of the plan; kept beside the checkpoints, as a resumed run needs the same."""
     kept = work / "scales.npz"
     if not kept.is_file():
-        scales = simulated_scales(config.plan, first_template(config), _SCALE_BASES)
+        scales = simulated_scales(config.plan, first_template(config), SCALE_BASES)
         work.mkdir(parents=True, exist_ok=True)
         np.savez(kept, query=np.stack(scales.query), context=np.stack(scales.context))
     with np.load(kept) as stored:
