@@ -76,8 +76,8 @@ class TrainingConfig:
     patience: int = 8  # epochs without a better validation likelihood
     learning_rate: float = 4e-3
     from_prior: bool = True  # start from the shipped prior, if `model` is the default; else from scratch
-    tuning_steps: int = 300  # optimizer steps of a training that starts from the prior
-    tuning_rate: float = 1e-3  # its learning rate
+    tuning_steps: int = 600  # optimizer steps of a training that starts from the prior
+    tuning_rate: float = 2e-3  # its learning rate
     weight_decay: float = 0.1  # of weight matrices
     averaging: float = 0.99  # of the weights over steps: share of the old average that a step keeps
     gradient_clip: float = 1.0
