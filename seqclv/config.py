@@ -76,6 +76,7 @@ class TrainingConfig:
     patience: int = 8  # epochs without a better validation likelihood
     learning_rate: float = 4e-3
     from_prior: bool = True  # start from the shipped prior, if `model` is the default; else from scratch
+    prior_purchases: int = 20_000  # a base with more purchases has enough of its own and starts from scratch
     tuning_steps: int = 600  # optimizer steps of a training that starts from the prior
     tuning_rate: float = 2e-3  # its learning rate
     weight_decay: float = 0.1  # of weight matrices
@@ -89,7 +90,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         positive = ("max_steps", "max_epochs", "patience", "learning_rate", "gradient_clip", "batch_events")
-        further = ("batch_customers", "max_history_events", "tuning_steps", "tuning_rate")
+        further = ("batch_customers", "max_history_events", "tuning_steps", "tuning_rate", "prior_purchases")
         _require_positive(self, (*positive, *further))
         if self.cutoffs_per_customer is not None:
             _require_positive(self, ("cutoffs_per_customer",))

@@ -160,6 +160,10 @@ def test_from_scratch_switches_the_prior_off(small_events, tmp_path):
     assert tuned(small_events, tmp_path, max_steps=4, from_prior=False).start == "scratch"
 
 
+def test_a_base_with_enough_purchases_of_its_own_starts_from_scratch(small_events, tmp_path):
+    assert tuned(small_events, tmp_path, max_steps=4, prior_purchases=100).start == "scratch"
+
+
 def test_scoring_with_the_prior_loads_neither_lightning_nor_mlflow():
     code = (
         "import sys, pandas as pd, seqclv\n"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqclv.config import TrainingConfig
 from seqclv.data.statistics import STATISTICS
 from seqclv.evaluation.plots import BLUE, GREY, INK, ORANGE, PURPLE, SKY
 from seqclv.evaluation.prior_study import LOSSES, START_MODELS
@@ -43,7 +44,8 @@ def prior_page(entries: Entries, card: Mapping[str, Any], plot: str) -> str:
         "",
         "`train` and `backtest` start from it (`--from-scratch` turns that off) and keep it as it is where training "
         "does not improve the likelihood of the customers held out for validation. It is one network of one size: a "
-        "configuration with another `model` than the default starts from scratch. The prior knows no calendar: a "
+        "configuration with another `model` than the default starts from scratch. So does a base of more than "
+        f"{TrainingConfig().prior_purchases:,} purchases (`training.prior_purchases`): it has enough of its own. The prior knows no calendar: a "
         "yearly season or a weekday pattern of a log is learned in training only.",
         "",
         "## How it was made",
@@ -104,7 +106,7 @@ def _curves(entries: Entries, plot: str) -> list[str]:
         "",
         "Models of random subsets of a log's customers, judged on the same 2,000 customers of the whole log. Means "
         f"over the subsets drawn, {' or '.join(str(n) for n in seeds)} of each size. Both trainings average three "
-        "networks.",
+        "networks; the one from the prior starts there whatever the number of purchases.",
         "",
         f"![Accuracy against the number of customers]({plot})",
         "",

@@ -173,7 +173,8 @@ def _outcome(window: Window, rows: np.ndarray) -> Outcome:
 
 def _trained(window: Window, seed: int, from_prior: bool, work: Path) -> Bundle:
     config = Config(seed=seed)
-    config = replace(config, training=replace(config.training, from_prior=from_prior))
+    always = replace(config.training, from_prior=from_prior, prior_purchases=10**9)  # whatever the size of the base
+    config = replace(config, training=always)
     bundle, _ = train_bundle(
         window.history,
         window.cutoff,

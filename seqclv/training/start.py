@@ -10,7 +10,7 @@ from seqclv.batch import FeatureSchema
 from seqclv.bundle import Bundle
 from seqclv.config import Config, ModelConfig
 from seqclv.data.context import schema_like
-from seqclv.data.events import Events
+from seqclv.data.events import PURCHASE, Events
 from seqclv.data.loader import HistoryDataModule
 from seqclv.data.schema import derive_schema
 from seqclv.model.network import Network
@@ -57,11 +57,12 @@ def starting_point(history: Events, cutoff: int, config: Config) -> Start:
     """Where the training that `config` asks for starts, on merged histories that end at `cutoff` (microseconds).
 
     The prior is one network of one size: where the configuration asks for another than the default, training starts
-    from scratch.
+    from scratch. So it does where the base has more than `prior_purchases` purchases of its own.
     """
     settings = config.training
     derived = derive_schema(history, cutoff, merge=config.data.merge, max_history_events=settings.max_history_events)
-    if not starts_from_prior(config):
+    purchases = int((history.event_type == PURCHASE).sum())
+    if not starts_from_prior(config) or purchases > settings.prior_purchases:
         return Start(derived, config.model, settings.max_steps, settings.learning_rate, None)
     source = prior.shipped()
     if source.schema is None:  # a bundle of kind 'prior' always has one
@@ -73,6 +74,6 @@ def starting_point(history: Events, cutoff: int, config: Config) -> Start:
 
 
 def starts_from_prior(config: Config) -> bool:
-    """Whether a training with this configuration starts from the prior."""
+    """Whether a training with this configuration starts from the prior, on a base of few enough purchases."""
     default = ModelConfig()
     return config.training.from_prior and replace(config.model, dropout=default.dropout) == default
