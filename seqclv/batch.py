@@ -8,8 +8,9 @@ Shape legend, used in every comment of the package:
     F  numeric features of an event    G  categorical features of an event
     D  features of a query             K  behaviours of the mixture (index 0: already gone)
     H  horizons                        S  draws
-    J  harmonics of the season           R  trailing windows
-    A  numeric attributes of a customer      T  categorical attributes of a customer
+    J  harmonics of the season         R  trailing windows
+    A  numeric attributes of a customer, T  categorical ones
+    Z  figures of a base's context
 
 Times inside a batch are in units of `FeatureSchema.time_scale_days`, amounts in units of
 `FeatureSchema.amount_scale`, so that one set of hyperparameters serves hours and years, pennies and millions.
@@ -61,6 +62,8 @@ class FeatureSchema:
     query_std: tuple[float, ...]  # [D] spread of the raw query features
     static_numeric: tuple[NumericFeature, ...] = ()  # attributes of customers
     static_categorical: tuple[CategoricalFeature, ...] = ()
+    weekdays: bool = True  # events tell their weekday
+    context: tuple[float, ...] = ()  # [Z] what kind of base it is, standardized; empty: the network knows one base
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ class EventBatch:
         query_event: [N] int64; query: [N, D] float32; anchor: [N, 3] float32; trend: [N, 2, R] float32;
         phase: [N] float32
         static_numeric: [N, 2 A] float32; static_categorical: [N, T] int64
+        context: [M, Z] float32 of M bases; query_base: [N] int64
     """
 
     numeric: Tensor
@@ -107,6 +111,8 @@ class EventBatch:
     trend: Tensor  # logs of what trailing windows hold beside what a steady customer's would: purchases, mean amount
     static_numeric: Tensor  # of the query's customer: standardized values, each with whether it is known
     static_categorical: Tensor
+    context: Tensor  # what kinds of bases the customers belong to; one row where they are of one base
+    query_base: Tensor  # the row of `context` that a query belongs to
 
     def to(self, device: torch.device) -> Self:
         """Return the same batch on `device`."""

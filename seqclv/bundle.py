@@ -2,7 +2,7 @@
 
 bundle.json          format and package version, config, schema, training cutoff, fingerprint, held-out metrics,
                      sha256 of every other file
-weights.safetensors  the networks' weights (kind 'network')
+weights.safetensors  the networks' weights (kinds 'network' and 'prior')
 card.md              a model card for people
 """
 
@@ -32,7 +32,7 @@ from seqclv.tiers import Tiers
 from seqclv.version import __version__
 
 FORMAT_VERSION = 1
-Kind = Literal["network", "pareto_nbd", "bg_nbd"]
+Kind = Literal["network", "pareto_nbd", "bg_nbd", "prior"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,7 +211,9 @@ def _networks(files: Mapping[str, bytes], config: Config, schema: FeatureSchema,
         with torch.random.fork_rng(devices=[]):  # the initial weights that are drawn here are replaced at once
             network = Network(config.model, schema)
         prefix = f"{i}."
-        network.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
+        state = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+        state.setdefault("trend", torch.zeros_like(network.trend))  # networks from before it follow no trend
+        network.load_state_dict(state)
         networks.append(network.eval())
     return tuple(networks)
 

@@ -13,17 +13,19 @@ KIND_NAMES = {
     "network": "seqclv network (a mixture over buying behaviours, read off each customer's events)",
     "pareto_nbd": "Pareto/NBD with Gamma-Gamma amounts (a classical model)",
     "bg_nbd": "BG/NBD with Gamma-Gamma amounts (a classical model)",
+    "prior": "seqclv prior (a network pretrained on simulated customer bases)",
 }
 
 
 def model_card(bundle: "Bundle") -> str:
     """The card as Markdown."""
     cutoff = np.datetime64(bundle.training_cutoff, "us").astype("datetime64[s]")
+    seen = f"events strictly before {str(cutoff).replace('T', ' ')}"
     lines = [
         "# Model card",
         "",
         f"- **Model**: {KIND_NAMES[bundle.kind]}, version {bundle.version}",
-        f"- **Trained on**: events strictly before {str(cutoff).replace('T', ' ')}",
+        f"- **Trained on**: {'simulated bases, no log' if bundle.kind == 'prior' else seen}",
         *(f"- **{name.replace('_', ' ').capitalize()}**: {value}" for name, value in bundle.training.items()),
         f"- **Made by**: seqclv {bundle.package_version}",
         "",

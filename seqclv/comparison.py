@@ -5,6 +5,7 @@ from typing import Any
 
 MODEL_NAMES = {
     "seqclv": "seqclv",
+    "seqclv_prior": "seqclv (prior, untrained)",
     "pareto_nbd": "Pareto/NBD + Gamma-Gamma",
     "bg_nbd": "BG/NBD + Gamma-Gamma",
     "boosting": "boosting on cutoff features",

@@ -230,6 +230,10 @@ class TrainingConfig:
     max_epochs: int = 200  # of small bases, where an epoch has few steps
     patience: int = 8  # epochs without a better validation likelihood
     learning_rate: float = 4e-3
+    from_prior: bool = True  # start from the shipped prior, if `model` is the default; else from scratch
+    prior_purchases: int = 20_000  # a base with more purchases has enough of its own and starts from scratch
+    tuning_steps: int = 600  # optimizer steps of a training that starts from the prior
+    tuning_rate: float = 2e-3  # its learning rate
     weight_decay: float = 0.1  # of weight matrices
     averaging: float = 0.99  # of the weights over steps: share of the old average that a step keeps
     gradient_clip: float = 1.0
@@ -242,7 +246,9 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         positive = ("max_steps", "max_epochs", "patience", "learning_rate", "gradient_clip", "batch_events")
-        _require_positive(self, (*positive, "batch_customers", "max_customers", "max_history_events"))
+        further = ("batch_customers", "max_customers", "max_history_events")
+        of_prior = ("tuning_steps", "tuning_rate", "prior_purchases")
+        _require_positive(self, (*positive, *further, *of_prior))
         if self.cutoffs_per_customer is not None:
             _require_positive(self, ("cutoffs_per_customer",))
         if not 0 <= self.averaging < 1:

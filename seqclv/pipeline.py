@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqclv import prior
 from seqclv.bundle import Bundle, load_bundle, save_bundle
 from seqclv.config import Config, DataConfig
 from seqclv.data.events import MICROSECONDS_PER_DAY, Events
@@ -254,6 +255,8 @@ def evaluate(
         InputError: the log does not cover the window, or the model was trained on events at or after the cutoff.
     """
     bundle = model if isinstance(model, Bundle) else open_model(model)
+    if bundle.kind == "prior":
+        bundle = prior.for_log(bundle, data)
     start = cutoff if isinstance(cutoff, int) else instant(cutoff)
     if start < bundle.training_cutoff:
         raise InputError(
@@ -265,6 +268,7 @@ def evaluate(
         events = open_log(data, Path(workspace)).read()
         backtesting.check_window(events, start, horizon_days, bundle.merge)
         window = held_out(events, start, horizon_days, bundle.merge)
+        bundle = prior.shown(bundle, [window.history], start)
         results = compare(window, bundle, fit_seconds=0.0, seed=bundle.config.seed, announce=announce)
         figures = evaluation_figures(window, results, events, bundle.merge)
         write_evaluation(window, bundle, results, figures, Path(out), baseline_forecasts=baseline_forecasts)

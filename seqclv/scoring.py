@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from seqclv import prior
 from seqclv.baselines import classical
 from seqclv.baselines.rfm import RfmTable, rfm_table
 from seqclv.bundle import Bundle, git_commit, load_bundle, save_bundle
@@ -18,7 +19,7 @@ from seqclv.data.events import MICROSECONDS_PER_DAY, Events
 from seqclv.data.store import StoreInfo, events_from_frame, open_log
 from seqclv.data.windows import end_of_log, history, instant, to_timestamp
 from seqclv.errors import InputError, offenders
-from seqclv.forecast.chunks import chunked
+from seqclv.forecast.chunks import chunked, history_chunks
 from seqclv.forecast.engines.local import Execution, Scored, score_in
 from seqclv.forecast.forecaster import checked_horizons, forecast_rfm, forecast_table, predict
 from seqclv.forecast.sinks import DEFAULT_TABLE, sink_of
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 def open_model(model: str | Path, *, tracking_uri: str | None = None) -> Bundle:
     """The bundle in a directory or behind an MLflow URI (`models:/name@alias`, `models:/name/3`, `runs:/id/path`).
 
+    The name `prior` is the network that the package ships: it forecasts any log without training.
+
     Raises:
         InputError: nothing is there, or the bundle is damaged.
     """
@@ -39,6 +42,8 @@ def open_model(model: str | Path, *, tracking_uri: str | None = None) -> Bundle:
         from seqclv.tracking.store import open_store
 
         return load_bundle(download(str(model), store=open_store(tracking_uri)))
+    if str(model) == prior.NAME and not Path(model).is_dir():
+        return prior.shipped()
     return load_bundle(Path(model))
 
 
@@ -84,6 +89,11 @@ def score_log(
         store = open_log(data, place.log)
         if (unknown := _unknown(bundle, store.info)) is not None:
             execution.announce(unknown)
+        if bundle.kind == "prior":
+            execution.announce("reading off the log what kind of base it is")
+            bundle = prior.for_log(bundle, data)
+            chunks = history_chunks(store, cutoff, bundle.merge)
+            bundle = prior.shown(bundle, chunks, cutoff, fingerprint=store.fingerprint)
         return score_in(place, bundle, store, (cutoff, horizons), sink, execution)
 
 
@@ -142,16 +152,18 @@ class Model:
         if instant_ < self.bundle.training_cutoff:
             warnings.warn(_too_early(self.bundle, instant_), stacklevel=2)
         data = replace(self.bundle.config.data.without_places(), require_columns=False, **columns)
+        bundle = prior.for_log(self.bundle, data) if self.bundle.kind == "prior" else self.bundle
         events = _events(log, data)
-        if (unknown := _unknown(self.bundle, events)) is not None:
+        if (unknown := _unknown(bundle, events)) is not None:
             warnings.warn(unknown.removeprefix("warning: "), stacklevel=2)
-        past = history(events, instant_, self.bundle.merge)
+        past = history(events, instant_, bundle.merge)
         if past.customers == 0:
             raise InputError(
                 f"A forecast needs purchases before the cutoff, but nobody bought before {cutoff}: take a later one."
             )
+        bundle = prior.shown(bundle, [past], instant_)
         tables = [
-            forecast_table(predict(self.bundle, part, instant_), part.customer_id, instant_, days)
+            forecast_table(predict(bundle, part, instant_), part.customer_id, instant_, days)
             for part in chunked([past])
         ]
         frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
@@ -243,5 +255,5 @@ def _facts(table: RfmTable, cutoff: int) -> dict[str, object]:
 
 
 def load(model: str | Path, *, tracking_uri: str | None = None) -> Model:
-    """Load a model from a bundle directory or an MLflow URI."""
+    """Load a model from a bundle directory or an MLflow URI, or the shipped one that needs no training: `prior`."""
     return Model(open_model(model, tracking_uri=tracking_uri))

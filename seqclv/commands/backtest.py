@@ -4,7 +4,13 @@ import argparse
 from typing import Any
 
 from seqclv.commands.console import Console
-from seqclv.commands.options import add_config_options, add_log_options, add_output_options, config_of
+from seqclv.commands.options import (
+    add_config_options,
+    add_log_options,
+    add_output_options,
+    add_start_option,
+    config_of,
+)
 from seqclv.comparison import FURTHER_BASELINES
 
 
@@ -21,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--further-baselines", nargs="+", default=[], choices=FURTHER_BASELINES, help="compare with these as well"
     )
     parser.add_argument("--keep-scores", action="store_true", help="also write scores.npz: what the metrics come from")
+    add_start_option(parser)
     add_log_options(parser, required=False)
     add_config_options(parser)
     add_output_options(parser)

@@ -64,6 +64,11 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--accelerator", choices=("auto", "cpu", "gpu"), help="default: auto, a GPU if there is one")
 
 
+def add_start_option(parser: argparse.ArgumentParser) -> None:
+    """--from-scratch."""
+    parser.add_argument("--from-scratch", action="store_true", help="do not start from the prior that is shipped")
+
+
 def add_tracking_options(parser: argparse.ArgumentParser) -> None:
     """--tracking-uri."""
     parser.add_argument(
@@ -97,6 +102,8 @@ def config_of(args: argparse.Namespace) -> "Config":
     values: dict[str, Any] = {"data": _log(config.data, args), **_given(args, ("seed", "accelerator"))}
     if getattr(args, "tracking_uri", None) is not None:
         values["tracking"] = {"uri": args.tracking_uri}
+    if getattr(args, "from_scratch", False):
+        values["training"] = {"from_prior": False}
     config = config_from(with_values(config, values), origin="the options")
     if not config.data.named:
         raise InputError("A log is needed, but none is given: name it with --transactions or in the data section.")

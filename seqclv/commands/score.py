@@ -10,7 +10,10 @@ from seqclv.commands.options import add_log_options, add_output_options, add_tra
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument(
-        "--model", required=True, metavar="M", help="a bundle directory or an MLflow URI (models:/name@alias)"
+        "--model",
+        required=True,
+        metavar="M",
+        help="a bundle directory, an MLflow URI (models:/name@alias), or prior: the network that needs no training",
     )
     parser.add_argument(
         "--cutoff", required=True, metavar="DATE", help="forecasts start here; history is strictly before it"

@@ -9,6 +9,7 @@ from seqclv.commands.options import (
     add_config_options,
     add_log_options,
     add_output_options,
+    add_start_option,
     add_tracking_options,
     config_of,
 )
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="NAME", help="of the registered model; default: seqclv")
     parser.add_argument("--out", metavar="DIR", help="also leave the bundle, metrics, forecasts and plots here")
     add_tracking_options(parser)
+    add_start_option(parser)
     add_log_options(parser, required=False)
     add_config_options(parser)
     add_output_options(parser)

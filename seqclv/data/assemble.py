@@ -1,5 +1,8 @@
 """Assemble batches: merged histories and queries in, padded tensors out."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
@@ -15,27 +18,79 @@ def event_batch(events: Events, book: Ledger, query: Query, schema: FeatureSchem
     Only the latest `schema.max_history_events` events of a customer are encoded; what was before them still counts
     in the query's features.
     """
+    return packed([flat_batch(events, book, query, schema)], schema.max_history_events)
+
+
+@dataclass(frozen=True)
+class FlatBatch:
+    """Histories and queries of one base, customer by customer.
+
+    Shape: numeric [E, F], categorical [E, G], offset [B + 1], event_index [N] (first event at or after the cutoff),
+    query [N, D], phase [N], anchor [N, 3], trend [N, 2, R], static_numeric [N, 2 A], static_categorical [N, T],
+    context [Z].
+    """
+
+    numeric: FloatArray
+    categorical: IntArray
+    offset: IntArray
+    event_index: IntArray
+    query: FloatArray
+    phase: FloatArray
+    anchor: FloatArray
+    trend: FloatArray
+    static_numeric: FloatArray
+    static_categorical: IntArray
+    context: FloatArray
+
+
+def flat_batch(events: Events, book: Ledger, query: Query, schema: FeatureSchema) -> FlatBatch:
+    """The features of merged histories and of queries on them."""
     numeric, categorical = event_features(events, schema)
-    length = np.minimum(np.diff(events.offset), schema.max_history_events)
-    first = events.offset[1:] - length  # the first encoded event of each customer
-    source, place, step_sizes = _packing(first, length)
-    # A cutoff among the events that are too old to be encoded has no state: a later event's would see the future.
-    where = np.full(len(events), -1, dtype=np.int64)
-    where[source] = place
     raw = query_features(book, query, schema)
     static_numeric, static_categorical = static_features(events, schema)
     standardized = (raw - np.asarray(schema.query_mean)) / np.asarray(schema.query_std)
+    return FlatBatch(
+        numeric=numeric,
+        categorical=categorical,
+        offset=events.offset,
+        event_index=query.event_index,
+        query=np.clip(standardized, -8, 8),
+        phase=year_share(query.cutoff),
+        anchor=anchors(book, query, schema),
+        trend=trends(book, query, schema),
+        static_numeric=static_numeric[query.row],
+        static_categorical=static_categorical[query.row],
+        context=np.asarray(schema.context),
+    )
+
+
+def packed(bases: Sequence[FlatBatch], max_history_events: int) -> EventBatch:
+    """One batch of one or several bases."""
+    join = lambda name: np.concatenate([getattr(base, name) for base in bases])  # noqa: E731
+    shift = np.cumsum([0, *(len(base.numeric) for base in bases)])
+    start = np.concatenate([base.offset[:-1] + s for base, s in zip(bases, shift[:-1], strict=True)])
+    end = np.concatenate([base.offset[1:] + s for base, s in zip(bases, shift[:-1], strict=True)])
+    length = np.minimum(end - start, max_history_events)
+    first = end - length  # the first encoded event of each customer
+    source, place, step_sizes = _packing(first, length)
+    # A cutoff among the events that are too old to be encoded has no state: a later event's would see the future.
+    where = np.full(int(shift[-1]), -1, dtype=np.int64)
+    where[source] = place
+    asked = np.concatenate([base.event_index + s for base, s in zip(bases, shift[:-1], strict=True)])
+    number = [len(base.event_index) for base in bases]
     return EventBatch(
-        numeric=_tensor(numeric[source]),
-        categorical=torch.from_numpy(categorical[source]),
+        numeric=_tensor(join("numeric")[source]),
+        categorical=torch.from_numpy(join("categorical")[source]),
         step_sizes=torch.from_numpy(step_sizes),
-        query_event=torch.from_numpy(where[query.event_index - 1]),
-        query=_tensor(np.clip(standardized, -8, 8)),
-        phase=_tensor(year_share(query.cutoff)),
-        anchor=_tensor(anchors(book, query, schema)),
-        trend=_tensor(trends(book, query, schema)),
-        static_numeric=_tensor(static_numeric[query.row]),
-        static_categorical=torch.from_numpy(static_categorical[query.row]),
+        query_event=torch.from_numpy(where[asked - 1]),
+        query=_tensor(join("query")),
+        phase=_tensor(join("phase")),
+        anchor=_tensor(join("anchor")),
+        trend=_tensor(join("trend")),
+        static_numeric=_tensor(join("static_numeric")),
+        static_categorical=torch.from_numpy(join("static_categorical")),
+        context=_tensor(np.stack([base.context for base in bases])),
+        query_base=torch.from_numpy(np.repeat(np.arange(len(bases), dtype=np.int64), number)),
     )
 
 

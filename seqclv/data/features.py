@@ -273,8 +273,8 @@ def event_features(events: Events, schema: FeatureSchema) -> tuple[FloatArray, I
         log(age) / 2,
         first.astype(np.float64),
         _log_amount(events, schema),
-        np.sin(week),
-        np.cos(week),
+        np.sin(week) * schema.weekdays,
+        np.cos(week) * schema.weekdays,
     ]
     if schema.harmonics:
         year = 2 * np.pi * year_share(events.timestamp)

@@ -22,6 +22,12 @@ _CONSTANT = 1e-9  # a spread this small beside the mean is rounding: the column 
 
 def derive_schema(events: Events, cutoff: int, *, merge: str, max_history_events: int) -> FeatureSchema:
     """The schema of merged histories that end at `cutoff` (microseconds)."""
+    schema = derive_scales(events, cutoff, merge=merge, max_history_events=max_history_events)
+    return _with_query_scales(schema, events, cutoff)
+
+
+def derive_scales(events: Events, cutoff: int, *, merge: str, max_history_events: int) -> FeatureSchema:
+    """The schema without the centre and spread of the query features."""
     purchase = events.event_type == PURCHASE
     bought = events.rows(purchase)
     span = max(float(days(np.asarray([cutoff - bought.timestamp.min()]))[0]), 1e-3)
@@ -31,7 +37,7 @@ def derive_schema(events: Events, cutoff: int, *, merge: str, max_history_events
     recency = float(days(bought.timestamp[bought.offset[1:] - 1] - first).sum())
     exposure = float(days(cutoff - first).sum())
     scale = recency / repeats if repeats > 0 and recency > 0 else span / 10
-    schema = FeatureSchema(
+    return FeatureSchema(
         time_scale_days=scale,
         amount_scale=float(np.exp(log_amount.mean())),
         amount_log_std=max(float(log_amount.std()), _LOG_SPREAD_FLOOR),
@@ -49,7 +55,6 @@ def derive_schema(events: Events, cutoff: int, *, merge: str, max_history_events
         static_numeric=_numeric(events.static_numeric),
         static_categorical=static_vocabularies(events, MINIMUM_VALUE_COUNT),
     )
-    return _with_query_scales(schema, events, cutoff)
 
 
 def season_harmonics(span_days: float) -> int:

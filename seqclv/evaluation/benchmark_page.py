@@ -137,6 +137,8 @@ bold. A dash says that a method has no answer: nothing is invented for it.
 
 The models beside seqclv:
 
+- *seqclv (prior, untrained)*: the network pretrained on simulated bases that ships with the package, not fitted to the
+  log.
 - *Pareto/NBD* and *BG/NBD*, with *Gamma-Gamma* for the amounts: the classical models, by maximum likelihood.
 - *Boosting on cutoff features*: gradient-boosted trees for count, spend and churn, fitted at several past cutoffs.
 - *Value x frequency x lifespan*: the formula of marketing textbooks.

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from seqclv import prior
 from seqclv.baselines.boosting import fit_boosting
 from seqclv.baselines.classical import KINDS
 from seqclv.baselines.formula import fit_formula
@@ -25,6 +26,7 @@ from seqclv.predictive import FloatArray, Predictive
 from seqclv.training.train import classical_bundle
 
 OURS = "seqclv"
+PRIOR = "seqclv_prior"
 TRACKING_POINTS = 40
 Predictor = Callable[[Events], Predictive]
 
@@ -101,6 +103,14 @@ def fit_baselines(window: Window, model: Bundle, *, seed: int, further: Sequence
     return contestants | {name: _further(name, window, seed) for name in further}
 
 
+def _prior(window: Window, model: Bundle) -> Contestant:
+    """The shipped prior on the log of the model, not trained on it; the model itself is what is deployed."""
+    started = time.perf_counter()
+    source = prior.for_log(prior.shipped(), model.config.data)
+    shown = prior.shown(source, [window.history], window.cutoff, fingerprint=model.fingerprint)
+    return Contestant(predictor(shown, window.cutoff), time.perf_counter() - started)
+
+
 def _further(name: str, window: Window, seed: int) -> Contestant:
     started = time.perf_counter()
     fitted = FURTHER[name](window.history, window.cutoff, window.horizon_days, seed)
@@ -124,7 +134,7 @@ def compare(
     """Evaluate a model (under the name 'seqclv'), all baselines and the named further ones on one window."""
     say = announce or (lambda _: None)
     say("fitting the baselines")
-    contestants = {OURS: Contestant(predictor(model, window.cutoff), fit_seconds, model)}
+    contestants = {OURS: Contestant(predictor(model, window.cutoff), fit_seconds, model), PRIOR: _prior(window, model)}
     contestants |= fit_baselines(window, model, seed=seed, further=further)
     results = {}
     for name, contestant in contestants.items():

@@ -74,6 +74,11 @@ def predict(
     """
     if bundle.classical is not None:
         return bundle.classical.forecast(rfm_table(history, cutoff))
+    if bundle.kind == "prior":
+        raise InputError(
+            "The prior forecasts a base as a whole, but here customers come without their base: use 'seqclv score "
+            "--model prior' or seqclv.load('prior')."
+        )
     return _network_forecast(bundle, history, cutoff, torch.device(device))
 
 

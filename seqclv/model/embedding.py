@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from seqclv.batch import FeatureSchema
 
 CALENDAR_AND_TIMING = 6  # log gap, log age, is first, log amount, sine and cosine of the weekday
+WEEKDAY_COLUMNS = (4, 5)  # among them
 BUILT_IN_TYPES = 4  # out of vocabulary, purchase, refund, zero
 
 

@@ -14,6 +14,9 @@ from seqclv.model.season import SeasonalClock
 
 _AGE = 1  # the column of the numeric event features that holds the log age
 _OFFSET_BOUND = 4.0  # learned log offsets saturate here: whales stay near their conjugate posterior
+CODE_SIZE = 64  # of a base's context
+_CONTEXT_WIDTH = 160
+_FAR = 5.0  # standardized figures of a context beyond this are held
 _LOG_SHAPE_BOUNDS = (math.log(0.05), math.log(1000.0))
 
 
@@ -34,7 +37,8 @@ class Network(nn.Module):
         self.embed = EventEmbedding(schema, config.hidden_size)
         self.encode = build_encoder(config)
         self.dropout = nn.Dropout(config.dropout)
-        width = config.hidden_size + len(schema.query_mean)
+        self.context = BaseContext(len(schema.context), len(schema.query_mean)) if schema.context else None
+        width = config.hidden_size + len(schema.query_mean) + (CODE_SIZE if schema.context else 0)
         self.query = nn.Sequential(
             nn.Linear(width, config.query_size), nn.SiLU(), nn.Linear(config.query_size, config.query_size), nn.SiLU()
         )
@@ -57,12 +61,17 @@ class Network(nn.Module):
         states = self.encode(embedded, batch.step_sizes, batch.numeric[:, _AGE])  # [E, hidden]
         encoded = (batch.query_event >= 0).unsqueeze(-1)
         state = self.dropout(torch.where(encoded, states[batch.query_event.clamp_min(0)], 0.0))  # [N, hidden]
-        hidden = self.query[0](torch.cat([state, batch.query], dim=-1))
+        inputs, shift = [state, batch.query], self.shift(batch.query)
+        if self.context is not None:
+            code = self.context(batch.context)[batch.query_base]  # [N, CODE_SIZE]
+            inputs.append(code)
+            shift = shift + self.context.shift(code, batch.query)
+        hidden = self.query[0](torch.cat(inputs, dim=-1))
         hidden = self.static(hidden, batch.static_numeric, batch.static_categorical)
         answer = self.head(self.query[1:](hidden))
         trend = (batch.trend * self.trend).sum(-1)  # [N, 2]
         anchor = torch.cat([batch.anchor[:, :2] + trend, batch.anchor[:, 2:]], dim=-1)
-        return self._process(answer.float(), self.shift(batch.query).float(), anchor)
+        return self._process(answer.float(), shift.float(), anchor)
 
     def _process(self, answer: Tensor, shift: Tensor, anchor: Tensor) -> PurchaseProcess:
         gone = answer[:, :1] + shift[:, :1]
@@ -76,6 +85,35 @@ class Network(nn.Module):
             log_shape=(self.start_shape + _bounded(shape)).clamp(low, high),
             log_mean=anchor[:, 1:2] + self.start_mean + _bounded(mean),
         )
+
+
+class BaseContext(nn.Module):
+    """What kind of base the customers belong to: raw figures [M, Z] -> code [M, CODE_SIZE].
+
+    The code also moves the linear map of the query's features, from zero at the start.
+    """
+
+    centre: Tensor
+    spread: Tensor
+
+    def __init__(self, figures: int, features: int) -> None:
+        super().__init__()
+        self.register_buffer("centre", torch.zeros(figures))
+        self.register_buffer("spread", torch.ones(figures))
+        self.read = nn.Sequential(nn.Linear(figures, _CONTEXT_WIDTH), nn.SiLU(), nn.Linear(_CONTEXT_WIDTH, CODE_SIZE))
+        self.maps = nn.Linear(CODE_SIZE, 5 * (features + 1), bias=False)
+        nn.init.zeros_(self.maps.weight)
+
+    def forward(self, context: Tensor) -> Tensor:
+        """The codes of M bases."""
+        code: Tensor = torch.tanh(self.read(((context - self.centre) / self.spread).clamp(-_FAR, _FAR)))
+        return code
+
+    def shift(self, code: Tensor, query: Tensor) -> Tensor:
+        """[N, 5] what the base adds to the linear map of the query's features [N, D]."""
+        maps = self.maps(code).unflatten(-1, (5, -1))  # [N, 5, D + 1]
+        moved: Tensor = (maps[..., :-1] * query.unsqueeze(1)).sum(-1) + maps[..., -1]
+        return moved
 
 
 def _shuffled(values: Tensor, stride: int) -> Tensor:

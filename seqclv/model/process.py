@@ -157,6 +157,18 @@ class PurchaseProcess:
         dropped = all_buy * (self.log_hazard - log_s).exp().unsqueeze(-1) * beyond
         return alive + dropped
 
+    def count_log_probability(self, horizon: Tensor, purchases: Tensor) -> Tensor:
+        """[N] log P(N(H) = n) of one number of purchases [N] for each customer; see `behaviour_pmf`."""
+        n, h = purchases.unsqueeze(-1), horizon.unsqueeze(-1)  # [N, 1]
+        log_s = torch.logaddexp(self.log_rate, self.log_hazard)
+        x = log_s.exp() * h
+        alive = n * (self.log_rate + h.log()) - x - torch.lgamma(n + 1)
+        beyond = torch.special.gammainc((n + 1).expand_as(x), x).clamp_min(torch.finfo(x.dtype).tiny)
+        dropped = self.log_hazard + n * self.log_rate - (n + 1) * log_s + beyond.log()
+        gone = torch.where(purchases > 0, -torch.inf, torch.zeros_like(horizon)).unsqueeze(-1)
+        active = torch.logaddexp(alive, dropped)
+        return torch.logsumexp(self.log_weight + torch.cat([gone, active], dim=-1), dim=-1)
+
     def transaction_pmf(self, horizon: Tensor | float, maximum: int) -> Tensor:
         """[N, maximum + 1] P(N(H) = n)."""
         pmf = torch.einsum("nk,nkm->nm", self.weight, self.behaviour_pmf(horizon, maximum))

@@ -22,6 +22,7 @@ from seqclv.comparison import MODEL_NAMES
 
 DEPLOYABLE = ("pareto_nbd", "bg_nbd")  # baselines that can be saved as bundles
 PRESENT_CHAMPION = "the present champion"
+_OWN_STARTS = ("seqclv_prior",)  # where the candidate's training began: shown, but no rival
 _FIGURES = (("churn", "log_loss", "churn log-loss"), ("transactions", "crps", "count CRPS"))
 
 Sections = Mapping[str, Any]
@@ -50,7 +51,7 @@ def decide(
         candidate: the new model's name in it.
         champion_metrics: the present champion's sections on the same window; None where there is no champion.
     """
-    figures = {name: _figures(sections) for name, sections in metrics["models"].items()}
+    figures = {name: _figures(s) for name, s in metrics["models"].items() if name not in _OWN_STARTS}
     own = figures.pop(candidate)
     name = _name(candidate)
     champion = None if champion_metrics is None else _figures(champion_metrics)

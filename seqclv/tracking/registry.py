@@ -69,6 +69,11 @@ def register(
     from mlflow.exceptions import MlflowException
 
     bundle = load_bundle(bundle_directory)
+    if bundle.kind == "prior":
+        raise InputError(
+            "A registered model belongs to one log, but this is the prior, which is for all: train on the log, which "
+            "starts from the prior, and register that."
+        )
     described = {
         "kind": bundle.kind,
         "fingerprint": bundle.fingerprint,

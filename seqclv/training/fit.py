@@ -14,13 +14,13 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 
 from seqclv.batch import FeatureSchema
-from seqclv.config import Config
+from seqclv.config import Config, ModelConfig
 from seqclv.data.events import Events
 from seqclv.data.loader import HistoryDataModule, TrainingData
-from seqclv.data.schema import derive_schema
 from seqclv.model.network import Network
 from seqclv.training.module import ForecastModule
 from seqclv.training.progress import EpochProgress
+from seqclv.training.start import Start, starting_point
 
 Observer = Callable[[int, int, dict[str, float]], None]
 
@@ -33,6 +33,8 @@ class FitResult:
     networks: tuple[Network, ...]
     curves: tuple[tuple[dict[str, float], ...], ...]  # per network and epoch: train_loss, val_loss in nats per window
     seconds: float
+    start: str  # 'scratch' or 'prior'
+    model: ModelConfig  # of the networks
 
 
 def fit_networks(
@@ -56,47 +58,56 @@ def fit_networks(
     The result depends on the histories, the config and its seed alone; on a CPU to the last bit.
     """
     started = time.perf_counter()
-    settings = config.training
-    schema = derive_schema(history, cutoff, merge=config.data.merge, max_history_events=settings.max_history_events)
-    data = TrainingData(history, cutoff, horizon_days, schema)
+    start = starting_point(history, cutoff, config)
+    data = TrainingData(history, cutoff, horizon_days, start.schema)
     networks, curves = [], []
     for index in range(config.ensemble):
         title = f"network {index + 1} of {config.ensemble}"
         progress = EpochProgress(title, quiet=quiet, observer=observer and _for_network(observer, index))
-        networks.append(_fit_one(data, config, index, work / f"network-{index}", progress))
+        networks.append(_fit_one(data, start, config, index, work / f"network-{index}", progress))
         curves.append(tuple(progress.curve))
-    return FitResult(schema, tuple(networks), tuple(curves), time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return FitResult(start.schema, tuple(networks), tuple(curves), seconds, start.name, start.model)
 
 
 def _for_network(observer: Observer, index: int) -> Callable[[int, dict[str, float]], None]:
     return lambda epoch, metrics: observer(index, epoch, metrics)
 
 
-def _fit_one(data: TrainingData, config: Config, index: int, work: Path, progress: EpochProgress) -> Network:
+def _fit_one(
+    data: TrainingData, start: Start, config: Config, index: int, work: Path, progress: EpochProgress
+) -> Network:
     seed = config.seed * 1000 + index
     torch.manual_seed(seed)
-    module = ForecastModule(config.model, config.training, data.schema, data.events.customers)
     loader = HistoryDataModule(data, config.training, seed)
+    network = start.network()
+    before = start.validation_loss(network, loader)
+    module = ForecastModule(network, config.training, data.events.customers, start.learning_rate)
     keep = ModelCheckpoint(work, filename="best", monitor="val_loss", save_last=True, enable_version_counter=False)
     early = EarlyStopping("val_loss", patience=config.training.patience, check_finite=True, verbose=False)
     averaging = EMAWeightAveraging(decay=config.training.averaging)
-    trainer = _trainer(config, loader, [progress, SeededBatches(seed), averaging, early, keep], work)
+    trainer = _trainer(config, start.steps, loader, [progress, SeededBatches(seed), averaging, early, keep], work)
     last = work / "last.ckpt"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\..*")  # hints about workers and logging intervals
         trainer.fit(module, datamodule=loader, ckpt_path=last if last.is_file() else None, weights_only=True)
+    after = min(metrics["val_loss"] for metrics in progress.curve)
+    if start.prior is not None and not after < before:  # small bases are safe: what does not help is not kept
+        return start.network().eval()
     best = torch.load(keep.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
     module.load_state_dict(best)
     return module.network.cpu().eval()
 
 
-def _trainer(config: Config, loader: HistoryDataModule, callbacks: list[Callback], work: Path) -> lightning.Trainer:
+def _trainer(
+    config: Config, steps: int, loader: HistoryDataModule, callbacks: list[Callback], work: Path
+) -> lightning.Trainer:
     settings = config.training
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     gpu = torch.cuda.is_available() and config.accelerator != "cpu"
     if not gpu:
         torch.set_num_threads(1)  # small matrices: a second thread costs more than it brings
-    epochs = math.ceil(settings.max_steps / loader.batches_per_epoch)
+    epochs = math.ceil(steps / loader.batches_per_epoch)
     return lightning.Trainer(
         accelerator=config.accelerator if config.accelerator != "auto" else ("gpu" if gpu else "cpu"),
         devices=1,

@@ -7,8 +7,8 @@ import lightning
 import torch
 from torch import Tensor
 
-from seqclv.batch import FeatureSchema, TrainingBatch
-from seqclv.config import ModelConfig, TrainingConfig
+from seqclv.batch import TrainingBatch
+from seqclv.config import TrainingConfig
 from seqclv.model.network import Network
 from seqclv.training.objective import network_loss
 
@@ -18,11 +18,11 @@ _WARM_UP_SHARE = 0.1  # of all steps
 class ForecastModule(lightning.LightningModule):
     """Fits a network by the likelihood of future windows."""
 
-    def __init__(self, model: ModelConfig, training: TrainingConfig, schema: FeatureSchema, customers: int) -> None:
+    def __init__(self, network: Network, training: TrainingConfig, customers: int, learning_rate: float) -> None:
         super().__init__()
         self.customers = customers  # the season's prior weighs as much as one customer's window
-        self.network = Network(model, schema)
-        self.training_config = training
+        self.network = network
+        self.training_config, self.learning_rate = training, learning_rate
 
     def training_step(self, batch: TrainingBatch, batch_index: int) -> Tensor:
         """Nats per window of one batch."""
@@ -50,7 +50,7 @@ class ForecastModule(lightning.LightningModule):
             {"params": matrices, "weight_decay": settings.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ]
-        optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
+        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, betas=(0.9, 0.98))
         # Batches are bounded by events, so their number differs a little from epoch to epoch: the rate stays at its
         # last value in the steps that the estimate did not see.
         steps = max(int(self.trainer.estimated_stepping_batches), 1)

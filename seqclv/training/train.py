@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from seqclv.baselines.classical import KINDS, fit_classical
 from seqclv.baselines.classical import Kind as ClassicalKind
-from seqclv.baselines.classical import fit_classical
 from seqclv.baselines.rfm import rfm_table
 from seqclv.bundle import Bundle, git_commit
 from seqclv.config import Config, DataConfig
@@ -34,9 +34,10 @@ def train_bundle(
         history, cutoff, horizon_days=horizon_days, config=config, work=work, quiet=quiet, observer=observer
     )
     facts = _facts(history) | {"epochs": [len(curve) for curve in result.curves], "seed": config.seed}
+    facts["start"] = result.start
     bundle = Bundle(
         kind="network",
-        config=portable(config),
+        config=portable(replace(config, model=result.model)),
         training_cutoff=cutoff,
         horizon_days=horizon_days,
         fingerprint=fingerprint,
@@ -95,7 +96,7 @@ def retrained(
 ) -> Bundle:
     """A model of the same kind and configuration, fitted on other histories of the log that `data` describes."""
     config = replace(recipe.config, data=data)
-    if recipe.kind != "network":
+    if recipe.kind in KINDS:
         return classical_bundle(
             recipe.kind, history, cutoff, horizon_days=horizon_days, config=config, fingerprint=recipe.fingerprint
         )

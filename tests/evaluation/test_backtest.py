@@ -16,7 +16,7 @@ from seqclv.bundle import load_bundle
 from seqclv.errors import InputError
 
 CUTOFFS = ["2021-03-01", "2021-07-01"]
-MODELS = ["seqclv", "pareto_nbd", "bg_nbd", "boosting", "formula"]
+MODELS = ["seqclv", "seqclv_prior", "pareto_nbd", "bg_nbd", "boosting", "formula"]
 SECTIONS = {
     "transactions": {"bias", "rmse", "mae_of_median", "crps", "gini", "spearman", "pit_ks"},
     "spend": {"bias", "rmse", "mae_of_median", "crps", "gini", "spearman", "coverage_90", "pit_ks"},

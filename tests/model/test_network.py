@@ -43,6 +43,8 @@ def batch(query_event=(0, 4, 2, 3), scale=1.0, shift=0.0):
         static_categorical=torch.zeros(4, 0, dtype=torch.int64),
         anchor=torch.tensor([[-2.0, 0.3, -1.0], [1.0, -0.5, 0.0], [0.0, 0.0, -3.0], [-4.0, 2.0, -1.0]]),
         trend=scale * torch.randn(4, 2, 2, generator=g),
+        context=torch.zeros(1, 0),
+        query_base=torch.zeros(4, dtype=torch.int64),
     )
 
 

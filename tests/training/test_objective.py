@@ -8,7 +8,7 @@ import torch
 
 from seqclv.batch import FutureWindow
 from seqclv.model.process import PurchaseProcess
-from seqclv.training.objective import negative_log_likelihood
+from seqclv.training.objective import judged_loss, negative_log_likelihood
 
 
 @pytest.fixture
@@ -94,3 +94,22 @@ def test_the_truth_has_a_smaller_loss_than_other_parameters():
     for name, value in {"rate": rate, "hazard": hazard, "shape": shape, "mean": mean, "gone": 0.25}.items():
         assert loss(**{name: 0.7 * value}) > truth + 0.002
         assert loss(**{name: 1.4 * value}) > truth + 0.002
+
+
+def test_the_judged_loss_is_the_log_score_of_churn_and_counts(process, future):
+    churn, counts = 0.0, 0.0
+    for w in range(2):
+        none = process.churn_probability(future.horizon[:, w])
+        bought = future.purchases[:, w] > 0
+        churn += float(-torch.where(bought, torch.log1p(-none), none.log()).sum().detach())
+    for i in range(4):
+        pmf = process.select(slice(i, i + 1)).transaction_pmf(future.horizon[i : i + 1, 0], 9)
+        counts += float(-pmf[0, int(future.purchases[i, 0])].log().detach())
+    assert float(judged_loss(process, future).detach()) == pytest.approx(churn / 8 + counts / 4, rel=1e-9)
+
+
+def test_the_judged_loss_has_finite_gradients_for_many_purchases(process, future):
+    many = replace(future, purchases=400 * future.purchases, horizon=1e-3 * future.horizon)
+    judged_loss(process, many).backward()
+    assert torch.isfinite(process.log_rate.grad).all()
+    assert torch.isfinite(process.log_hazard.grad).all()
