@@ -10,6 +10,7 @@ from typing import Any
 from seqclv.version import __version__
 
 _EXPORTS = {
+    "audit": "seqclv.api",
     "Config": "seqclv.config",
     "DataConfig": "seqclv.config",
     "InputError": "seqclv.errors",
@@ -19,6 +20,7 @@ _EXPORTS = {
     "evaluate": "seqclv.pipeline",
     "fit_classical": "seqclv.scoring",
     "load": "seqclv.scoring",
+    "make_report": "seqclv.api",
     "prepare": "seqclv.api",
     "read_config": "seqclv.configfile",
     "register": "seqclv.api",
@@ -26,6 +28,7 @@ _EXPORTS = {
     "score": "seqclv.api",
     "simulate": "seqclv.data.simulate",
     "train": "seqclv.pipeline",
+    "value_customers": "seqclv.api",
 }
 
 __all__ = ["__version__", *sorted(_EXPORTS)]  # noqa: PLE0604

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from seqclv.bundle import Bundle, load_bundle
 from seqclv.config import Config, DataConfig
-from seqclv.data.store import EventStore, build_store
+from seqclv.data.store import EventStore, append_store, build_store
 from seqclv.data.windows import instant
+from seqclv.errors import InputError
 from seqclv.evaluation import backtest as backtesting
 from seqclv.scoring import open_model, score_log
 
 if TYPE_CHECKING:
     from seqclv.forecast.engines.local import Scored
+    from seqclv.value.run import Plan, Valued
 
 Announce = Callable[[str], None]
 
@@ -21,9 +23,28 @@ def _silent(text: str) -> None:
     """Say nothing."""
 
 
-def prepare(data: DataConfig, out: str | Path, *, until: object = None) -> EventStore:
-    """Validate a log and build a store from it; see `seqclv.data.store.build_store`."""
-    return build_store(data, Path(out), until=None if until is None else instant(until, what="bound for until"))
+def prepare(
+    data: DataConfig,
+    out: str | Path,
+    *,
+    until: object = None,
+    append: bool = False,
+    replace_from: object = None,
+) -> EventStore:
+    """Validate a log and build a store from it, or append it to a store.
+
+    See `build_store` and `append_store` in `seqclv.data.store`; `until` and `replace_from` are dates or times here.
+
+    Raises:
+        InputError: `replace_from` is given without `append`, or the log or the store is refused.
+    """
+    end = None if until is None else instant(until, what="bound for until")
+    start = None if replace_from is None else instant(replace_from, what="bound for replace-from")
+    if append:
+        return append_store(data, Path(out), until=end, replace_from=start)
+    if start is not None:
+        raise InputError("Rows can be replaced in a store only, but replace-from is given without append: give both.")
+    return build_store(data, Path(out), until=end)
 
 
 def backtest(
@@ -62,6 +83,78 @@ def score(
     """Forecast every customer of a log with a purchase before the cutoff; see `seqclv.forecast.engines.local`."""
     bundle = model if isinstance(model, Bundle) else open_model(model)
     return score_log(bundle, data, instant(cutoff), horizons_days, Path(out), announce=announce)
+
+
+def value_customers(
+    model: Bundle | str | Path, data: DataConfig, plan: "Plan", out: str | Path, *, announce: Announce = _silent
+) -> "Valued":
+    """Turn forecasts into money: what the command `value` does; see `seqclv.value.run` for the plan and the result."""
+    from seqclv.value.log import value_log
+
+    bundle = model if isinstance(model, Bundle) else open_model(model)
+    return value_log(bundle, data, plan, Path(out), announce=announce)
+
+
+def make_report(
+    out: str | Path,
+    *,
+    model: Bundle | str | Path | None = None,
+    backtest: str | Path | None = None,
+    data: DataConfig | None = None,
+    cutoff: object = None,
+    announce: Announce = _silent,
+    **options: Any,
+) -> dict[str, Any]:
+    """Write a report on a model or a backtest (an HTML page or its numbers as JSON) and return its numbers.
+
+    Args:
+        out: a file that ends in .html or .json.
+        model: a bundle, its directory or its MLflow URI; or else
+        backtest: the directory of a backtest.
+        data: the log; without it the report has no customers (model) or no history and no track (backtest).
+        cutoff: with a model and a log, where the forecasts begin; by default the log's end.
+        announce: told what is being done.
+        **options: fields of `seqclv.report.subject.ReportOptions`, such as terms=Terms(margin=0.3).
+    """
+    from seqclv.report.build import write_report
+    from seqclv.report.gather import subject_of_backtest, subject_of_model
+    from seqclv.report.subject import ReportOptions
+
+    chosen = ReportOptions(**options)
+    if (model is None) == (backtest is None):
+        raise InputError("A report is on a model or on a backtest, but both or none are given: name one of the two.")
+    if backtest is not None:
+        subject = subject_of_backtest(Path(backtest), data, options=chosen, announce=announce)
+    else:
+        bundle = model if isinstance(model, Bundle) else open_model(str(model))
+        at = None if cutoff is None else instant(cutoff)
+        subject = subject_of_model(bundle, data, at, options=chosen, announce=announce)
+    return write_report(subject, Path(out))
+
+
+def audit(
+    forecasts: str | Path,
+    data: DataConfig,
+    out: str | Path | None = None,
+    *,
+    announce: Announce = _silent,
+    **further: Any,
+) -> dict[str, Any]:
+    """Compare a forecasts file with what happened since and return the audit, which is also written to `out`.
+
+    `further` are the other fields of `seqclv.evaluation.audit.AuditPlan`: model, lists, segment_by. `out` ends in
+    .html or .json.
+    """
+    from seqclv.evaluation.audit import AuditPlan
+    from seqclv.evaluation.audit import audit as compare
+    from seqclv.report.audit_page import write_audit
+    from seqclv.report.output import checked_out
+
+    path = None if out is None else checked_out(out)
+    document = compare(AuditPlan(forecasts=Path(forecasts), **further), data, announce=announce)
+    if path is not None:
+        write_audit(document, path)
+    return document
 
 
 def register(model: str | Path, name: str, *, alias: str | None = None, tracking_uri: str | None = None) -> str:

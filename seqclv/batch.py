@@ -8,7 +8,9 @@ Shape legend, used in every comment of the package:
     F  numeric features of an event    G  categorical features of an event
     D  features of a query             K  behaviours of the mixture (index 0: already gone)
     H  horizons                        S  draws
-    J  harmonics of the season              Z  figures of a base's context
+    J  harmonics of the season           R  trailing windows
+    A  numeric attributes of a customer      T  categorical attributes of a customer
+    Z  figures of a base's context       M  bases in a batch
 
 Times inside a batch are in units of `FeatureSchema.time_scale_days`, amounts in units of
 `FeatureSchema.amount_scale`, so that one set of hyperparameters serves hours and years, pennies and millions.
@@ -25,7 +27,7 @@ DAYS_PER_YEAR = 365.2425  # of the Gregorian calendar
 
 @dataclass(frozen=True, kw_only=True)
 class CategoricalFeature:
-    """A categorical column of an event. Code 0 is 'out of vocabulary'; value i has code i + 1."""
+    """A categorical column of an event or a customer. Code 0 is 'out of vocabulary'; value i has code i + 1."""
 
     name: str
     vocabulary: tuple[str, ...]
@@ -33,7 +35,7 @@ class CategoricalFeature:
 
 @dataclass(frozen=True, kw_only=True)
 class NumericFeature:
-    """A numeric column of an event and the centre and spread it is standardized with."""
+    """A numeric column of an event or a customer and the centre and spread it is standardized with."""
 
     name: str
     mean: float
@@ -58,6 +60,8 @@ class FeatureSchema:
     categorical: tuple[CategoricalFeature, ...]
     query_mean: tuple[float, ...]  # [D] centre of the raw query features
     query_std: tuple[float, ...]  # [D] spread of the raw query features
+    static_numeric: tuple[NumericFeature, ...] = ()  # attributes of customers
+    static_categorical: tuple[CategoricalFeature, ...] = ()
     weekdays: bool = True  # events tell their weekday
     context: tuple[float, ...] = ()  # [Z] what kind of base it is, standardized; empty: the network knows one base
 
@@ -91,8 +95,10 @@ class EventBatch:
 
     Shape:
         numeric: [E, F] float32; categorical: [E, G] int64; step_sizes: [L] int64, customers with an l-th event
-        query_event: [N] int64; query: [N, D] float32; anchor: [N, 3] float32; phase: [N] float32
-        context: [M, Z] float32 of M bases; query_base: [N] int64
+        query_event: [N] int64; query: [N, D] float32; anchor: [N, 3] float32; trend: [N, 2, R] float32;
+        phase: [N] float32
+        static_numeric: [N, 2 A] float32; static_categorical: [N, T] int64
+        context: [M, Z] float32; query_base: [N] int64
     """
 
     numeric: Tensor
@@ -102,6 +108,9 @@ class EventBatch:
     query: Tensor  # standardized features at the cutoff
     phase: Tensor  # share of the year gone by at the cutoff
     anchor: Tensor  # logs of what conjugate posteriors expect: purchase rate, mean amount, dropout hazard
+    trend: Tensor  # logs of what trailing windows hold beside what a steady customer's would: purchases, mean amount
+    static_numeric: Tensor  # of the query's customer: standardized values, each with whether it is known
+    static_categorical: Tensor
     context: Tensor  # what kinds of bases the customers belong to; one row where they are of one base
     query_base: Tensor  # the row of `context` that a query belongs to
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -22,11 +22,13 @@ from safetensors.torch import save as save_tensors
 
 from seqclv.baselines.classical import ClassicalModel
 from seqclv.batch import FeatureSchema
+from seqclv.calibration import Calibration
 from seqclv.card import model_card
 from seqclv.config import Config
 from seqclv.errors import InputError
 from seqclv.files import whole_directory
 from seqclv.model.network import Network
+from seqclv.tiers import Tiers
 from seqclv.version import __version__
 
 FORMAT_VERSION = 1
@@ -44,6 +46,9 @@ class Bundle:
     fingerprint: str  # of the log it was trained on
     training: Mapping[str, Any] = field(default_factory=dict)  # customers, purchases, first purchase, seconds ...
     metrics: Mapping[str, Any] | None = None  # the held-out comparison, as metrics.json has it
+    calibration: Calibration | None = None  # what earlier cutoffs said of its level
+    tiers: Tiers | None = None  # boundaries of the value tiers, see seqclv.tiers
+    inputs: Mapping[str, Any] | None = None  # what the base looked like in training, see `seqclv.data.profile`
     schema: FeatureSchema | None = None
     networks: tuple[Network, ...] = ()
     classical: ClassicalModel | None = None
@@ -59,8 +64,13 @@ class Bundle:
     def version(self) -> str:
         """A short name of the content: two models that forecast alike have the same."""
         digest = hashlib.sha256(_weights(self))
-        digest.update(json.dumps([self.kind, _as_json(self.schema), _as_json(self.classical)], sort_keys=True).encode())
+        parts = [self.kind, _without_defaults(self.schema), _as_json(self.classical)]
+        digest.update(json.dumps(parts, sort_keys=True).encode())
         return digest.hexdigest()[:12]
+
+    def with_tiers(self, tiers: Tiers) -> Self:
+        """The same model with boundaries of value tiers."""
+        return replace(self, tiers=tiers)
 
     def with_metrics(self, metrics: Mapping[str, Any]) -> Self:
         """The same model with its held-out comparison on record."""
@@ -95,7 +105,9 @@ def _document(bundle: Bundle, files: Mapping[str, bytes]) -> bytes:
         "fingerprint": bundle.fingerprint,
         "training": dict(bundle.training),
         "metrics": bundle.metrics,
-        "calibration": None,
+        "inputs": bundle.inputs,
+        "calibration": None if bundle.calibration is None else asdict(bundle.calibration),
+        "tiers": None if bundle.tiers is None else asdict(bundle.tiers),
         "networks": len(bundle.networks),
         "config": asdict(bundle.config),
         "schema": _as_json(bundle.schema),
@@ -109,6 +121,14 @@ def _as_json(value: FeatureSchema | ClassicalModel | None) -> dict[str, Any] | N
     if value is None:
         return None
     return asdict(value) if isinstance(value, FeatureSchema) else value.to_dict()
+
+
+def _without_defaults(schema: FeatureSchema | None) -> dict[str, Any] | None:
+    """The schema as JSON, without fields at their default: a field added later does not rename older models."""
+    if schema is None:
+        return None
+    default = {f.name for f in fields(schema) if f.default is not MISSING and getattr(schema, f.name) == f.default}
+    return {name: value for name, value in asdict(schema).items() if name not in default}
 
 
 def load_bundle(directory: Path) -> Bundle:
@@ -133,6 +153,9 @@ def load_bundle(directory: Path) -> Bundle:
             fingerprint=document["fingerprint"],
             training=document["training"],
             metrics=document["metrics"],
+            calibration=TypeAdapter(Calibration | None).validate_python(document.get("calibration")),
+            tiers=TypeAdapter(Tiers | None).validate_python(document.get("tiers")),
+            inputs=document.get("inputs"),
             schema=schema or None,
             networks=networks,
             classical=classical or None,

@@ -36,6 +36,7 @@ def model_card(bundle: "Bundle") -> str:
         "",
         markdown_table(bundle.metrics) if bundle.metrics else "It has not been compared on a held-out future yet.",
         "",
+        *_level_lines(bundle),
         "## Limits",
         "",
         "- A count of purchases is a count of purchase days when lines are merged by day (merge: 1d).",
@@ -45,3 +46,18 @@ def model_card(bundle: "Bundle") -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _level_lines(bundle: "Bundle") -> list[str]:
+    """How far the totals of earlier windows strayed from what the model expects there."""
+    if bundle.calibration is None:
+        return []
+    spread, days = bundle.calibration.spread, bundle.calibration.levels[0].horizon_days
+    return [
+        "## How far totals may stray",
+        "",
+        f"At {len(bundle.calibration.levels)} earlier cutoffs the base's totals over {days:g} days strayed from the "
+        f"forecast by {spread.transactions:.1%} (purchases) and {spread.spend:.1%} (spend), beyond chance. Ranges of "
+        "totals contain this shared error. The model had learned from those windows: an unseen one may stray further.",
+        "",
+    ]

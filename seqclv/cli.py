@@ -22,6 +22,12 @@ COMMANDS = {
     "backtest": "the whole honest experiment: train, score and compare at past cutoffs",
     "register": "register a model in MLflow",
     "score": "forecast every customer of a log",
+    "value": "turn forecasts into money: margin, cost, discount, lifetime, totals with intervals",
+    "bridge": "explain what changed between two valuations, to the cent",
+    "segments": "count tiers and stages, movements between them, and segments of your own",
+    "lists": "make contact lists with reasons, control groups and a budget curve",
+    "report": "one page that people read: who, how much, how sure, what to do",
+    "audit": "compare what was forecast with what happened since",
 }
 
 

@@ -6,8 +6,8 @@ is the work of `seqclv.configfile`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
 
 FORBID_UNKNOWN_KEYS = {"extra": "forbid"}  # read by the validator in configfile: misspelt keys are refused
 
@@ -20,25 +20,180 @@ def _require_positive(owner: object, names: Sequence[str]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SqlConfig:
+    """What to ask a database for. A password belongs into an environment variable."""
+
+    __pydantic_config__ = FORBID_UNKNOWN_KEYS
+
+    url: str  # as SQLAlchemy writes it, 'adbc:NAME:URI' for an ADBC driver, or 'env:VARIABLE' that holds one of these
+    query: str | None = None  # either a query ...
+    table: str | None = None  # ... or a table, 'orders' or 'sales.orders'
+
+    def __post_init__(self) -> None:
+        if (self.query is None) == (self.table is None):
+            raise ValueError("a database is asked with either a query or a table")
+
+
+def _require_place(owner: object, files: Sequence[str], sql: SqlConfig | None) -> None:
+    if bool(files) == (sql is not None):
+        raise ValueError(f"a {owner} names either files or sql")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceConfig:
+    """One source of events, where a log has several. What is left out here is as in the rest of `DataConfig`."""
+
+    __pydantic_config__ = FORBID_UNKNOWN_KEYS
+
+    files: tuple[str, ...] = ()  # files, directories, globs
+    sql: SqlConfig | None = None  # instead of files
+    customer_id: str | None = None  # column names
+    timestamp: str | None = None
+    amount: str | None = None  # a source without such a column has events without an amount
+    event_type: str | None = None  # column with the kind of event
+    every_row_is: str | None = None  # the one kind of all events, such as 'review', instead of a column
+    types: dict[str, str] = field(default_factory=dict)  # kind of event by what the column event_type says
+    timestamp_format: str | None = None
+    numeric: dict[str, str] = field(default_factory=dict)  # column by attribute
+    categorical: dict[str, str] = field(default_factory=dict)  # column by attribute
+    where: str | None = None  # an SQL expression over the columns: rows where it is not true are left out
+
+    def __post_init__(self) -> None:
+        _require_place("source", self.files, self.sql)
+        if self.event_type is not None and self.every_row_is is not None:
+            raise ValueError("a source names either event_type, a column, or every_row_is, the kind of all its events")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomersConfig:
+    """A table with one row per customer: what does not change with time, or was known before every cutoff."""
+
+    __pydantic_config__ = FORBID_UNKNOWN_KEYS
+
+    files: tuple[str, ...] = ()
+    sql: SqlConfig | None = None
+    customer_id: str = "customer_id"  # column name
+    numeric: dict[str, str] = field(default_factory=dict)  # column by attribute
+    categorical: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require_place("customers table", self.files, self.sql)
+        if not self.numeric and not self.categorical:
+            raise ValueError("a customers table names numeric or categorical attributes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalendarConfig:
+    """A table with one row per day: what is known ahead, such as campaigns and holidays."""
+
+    __pydantic_config__ = FORBID_UNKNOWN_KEYS
+
+    files: tuple[str, ...] = ()
+    sql: SqlConfig | None = None
+    date: str = "date"  # column names
+    date_format: str | None = None  # strptime format
+    columns: tuple[str, ...] = ()  # numeric; a day without a row is zero in all of them
+
+    def __post_init__(self) -> None:
+        _require_place("calendar", self.files, self.sql)
+        if not self.columns:
+            raise ValueError("a calendar names columns")
+
+
+def _key(name: str) -> str:
+    """The YAML key of a field; `from` is no name in Python."""
+    return name.removesuffix("_")
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentitiesConfig:
+    """A table of merged identities: an old id or an id of a channel, and the customer behind it."""
+
+    __pydantic_config__ = FORBID_UNKNOWN_KEYS | {"alias_generator": _key, "populate_by_name": True}
+
+    files: tuple[str, ...] = ()
+    sql: SqlConfig | None = None
+    from_: str = "old_id"  # column names
+    to: str = "customer_id"
+
+    def __post_init__(self) -> None:
+        _require_place("table of identities", self.files, self.sql)
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Where the transaction log lies and how its columns are called."""
 
     __pydantic_config__ = FORBID_UNKNOWN_KEYS
 
-    transactions: tuple[str, ...] = ()  # files, directories, globs or one prepared store
+    transactions: tuple[str, ...] = ()  # files, directories, globs, one prepared store or the URL of a database
+    query: str | None = None  # of a database: either a query ...
+    table: str | None = None  # ... or a table
+    sources: tuple[SourceConfig, ...] = ()  # instead of transactions, where a log has several kinds of source
     customer_id: str = "customer_id"  # column names
     timestamp: str = "timestamp"
     amount: str = "amount"
     event_type: str | None = None  # column with the kind of event; without it every row is a transaction line
+    types: dict[str, str] = field(default_factory=dict)  # kind of event by what the column event_type says
     timestamp_format: str | None = None  # strptime format; without it the usual formats are recognized
     numeric: tuple[str, ...] = ()  # further numeric columns of an event
     categorical: tuple[str, ...] = ()  # further categorical columns of an event
+    where: str | None = None  # an SQL expression over the columns: rows where it is not true are left out
+    customers: CustomersConfig | None = None
+    calendar: CalendarConfig | None = None
+    identities: IdentitiesConfig | None = None
     merge: str = "1d"  # lines of one customer in one such period are one transaction: 'none', '1d', '6h', '7d'
     max_reject_share: float = 0.5  # of the rows that name a customer; more is an error
+    require_columns: bool = True  # False: an event type or attribute that a log lacks is missing, as when scoring
+    cancellation_days: float = 0.0  # a negative line cancels an equal purchase at most so many days before; 0: none
+    match_on: tuple[str, ...] = ()  # columns that a purchase and its cancellation must share beside the customer
+    watch: tuple[str, ...] = ()  # columns whose values are feeds that may go stale; without any, each file is one
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_reject_share <= 1:
             raise ValueError(f"max_reject_share must lie between 0 and 1, not {self.max_reject_share!r}")
+        if not 0 <= self.cancellation_days <= 36_525:
+            raise ValueError(f"cancellation_days must lie between 0 and 36525, not {self.cancellation_days!r}")
+        if self.match_on and not self.cancellation_days:
+            raise ValueError("match_on needs cancellation_days, the most days between a purchase and its cancellation")
+        if self.query is not None and self.table is not None:
+            raise ValueError("a database is asked with either a query or a table")
+        if self.transactions and self.sources:
+            raise ValueError("a log is named either by transactions or by sources")
+        if self.sources and (self.query or self.table or self.where or self.types or self.numeric or self.categorical):
+            raise ValueError("with sources, query, table, where, types, numeric and categorical belong to each source")
+        both = sorted(set.intersection(*map(set, self.attributes)))
+        if self.sources and both:
+            raise ValueError(f"an attribute is either numeric or categorical, not both: {both[0]}")
+
+    @property
+    def named(self) -> bool:
+        """Whether a log is named at all."""
+        return bool(self.transactions or self.sources)
+
+    @property
+    def attributes(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names of the numeric and of the categorical attributes over all sources, each once."""
+        numeric = [*self.numeric, *(name for source in self.sources for name in source.numeric)]
+        categorical = [*self.categorical, *(name for source in self.sources for name in source.categorical)]
+        return tuple(dict.fromkeys(numeric)), tuple(dict.fromkeys(categorical))
+
+    def without_places(self) -> Self:
+        """How columns are called, but not where anything lies: what a model carries along.
+
+        Of a log with several sources that is one table with a column `event_type` and a column per attribute.
+        """
+        numeric, categorical = self.attributes
+        named = replace(self, transactions=(), query=None, table=None, customers=None, calendar=None, identities=None)
+        if not self.sources:
+            return named
+        return replace(
+            named,
+            sources=(),
+            event_type=self.event_type or "event_type",
+            numeric=numeric,
+            categorical=categorical,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +241,13 @@ class TrainingConfig:
     batch_customers: int = 50
     cutoffs_per_customer: int | None = None  # drawn anew each epoch; by default two for five events, 4 to 16
     validation_share: float = 0.1  # of the customers
+    max_customers: int = 500_000  # of a larger base so many, drawn by their ids, are learned from and held out
     max_history_events: int = 512  # the latest events of a customer that the encoder reads
 
     def __post_init__(self) -> None:
         positive = ("max_steps", "max_epochs", "patience", "learning_rate", "gradient_clip", "batch_events")
-        further = ("batch_customers", "max_history_events", "tuning_steps", "tuning_rate", "prior_purchases")
-        _require_positive(self, (*positive, *further))
+        further = ("batch_customers", "max_customers", "max_history_events", "tuning_steps", "tuning_rate")
+        _require_positive(self, (*positive, *further, "prior_purchases"))
         if self.cutoffs_per_customer is not None:
             _require_positive(self, ("cutoffs_per_customer",))
         if not 0 <= self.averaging < 1:

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from seqclv.config import Config
+from seqclv.credentials import without_credentials
 from seqclv.errors import InputError
 
 _GROUPS = tuple(f.name for f in fields(Config) if is_dataclass(getattr(Config(), f.name)))
@@ -30,13 +31,15 @@ def read_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -
 def config_from(values: Mapping[str, Any], *, origin: str = "the configuration") -> Config:
     """Validate a nested mapping. A group without keys (all of them commented out, say) keeps its defaults."""
     values = {key: value for key, value in values.items() if value is not None or key not in _GROUPS}
+    if isinstance(values.get("data"), Mapping):
+        values["data"] = _written_out(values["data"])
     if isinstance(values.get("cutoff"), date):  # YAML reads 2024-07-01 as a date
         values["cutoff"] = values["cutoff"].isoformat()
     try:
         return TypeAdapter(Config).validate_python(values)
     except ValidationError as error:
         problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"]) or "the whole"
+        where = ".".join(str(part) for part in problem["loc"] if part != "[key]") or "the whole"
         if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
             raise InputError(
                 f"Every key must be known, but {origin} sets '{where}': {_known(problem['loc'])}."
@@ -45,14 +48,53 @@ def config_from(values: Mapping[str, Any], *, origin: str = "the configuration")
         message = message[0].lower() + message[1:]
         if problem["type"] == "value_error":
             raise InputError(f"In {origin}, {where}: {message}.") from None
-        raise InputError(f"In {origin}, '{where}' is {problem['input']!r}, but {message}: change it.") from None
+        found = without_credentials(repr(problem["input"]))
+        raise InputError(f"In {origin}, '{where}' is {found}, but {message}: change it.") from None
+
+
+def _written_out(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The data section with its short forms written out: one file for a list, a list of columns for a mapping."""
+    written = dict(data)
+    if isinstance(data.get("sources"), list | tuple):
+        written["sources"] = [_table_written_out(source) for source in data["sources"]]
+    for table in ("customers", "calendar", "identities"):
+        if table in data:
+            written[table] = _table_written_out(data[table])
+    return {**written, **_types_written_out(data)}
+
+
+def _table_written_out(table: Any) -> Any:
+    if not isinstance(table, Mapping):
+        return table
+    written = {**table, **_types_written_out(table)}
+    if isinstance(table.get("files"), str):
+        written["files"] = [table["files"]]
+    for name in ("numeric", "categorical"):
+        columns = table.get(name)
+        if isinstance(columns, list | tuple) and all(isinstance(column, str) for column in columns):
+            written[name] = {column: column for column in columns}
+    return written
+
+
+def _types_written_out(table: Mapping[str, Any]) -> dict[str, Any]:
+    """YAML reads the code 1 as a number; the column is compared as text."""
+    types = table.get("types")
+    if not isinstance(types, Mapping):
+        return {}
+    return {"types": {str(k) if isinstance(k, int) and not isinstance(k, bool) else k: v for k, v in types.items()}}
 
 
 def _known(location: Sequence[int | str]) -> str:
-    part: Any = Config()
+    part: Any = Config
     for key in location[:-1]:
-        part = getattr(part, str(key))
-    return "the keys there are " + ", ".join(vars(part))
+        if not isinstance(key, int):  # the place in a list says nothing about the keys
+            part = _group(get_type_hints(part)[str(key)])
+    return "the keys there are " + ", ".join(f.name.removesuffix("_") for f in fields(part))
+
+
+def _group(hint: Any) -> Any:
+    """The dataclass in a type such as `tuple[SourceConfig, ...]` or `SqlConfig | None`."""
+    return next((part for part in get_args(hint) if is_dataclass(part)), hint)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

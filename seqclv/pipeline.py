@@ -13,6 +13,8 @@ from seqclv import prior
 from seqclv.bundle import Bundle, load_bundle, save_bundle
 from seqclv.config import Config, DataConfig
 from seqclv.data.events import MICROSECONDS_PER_DAY, Events
+from seqclv.data.mapping import named_places
+from seqclv.data.sampling import read_sample
 from seqclv.data.store import EventStore, open_log
 from seqclv.data.windows import end_of_log, instant, to_timestamp
 from seqclv.errors import InputError
@@ -29,7 +31,7 @@ from seqclv.evaluation.compare import (
     metrics_document,
     predictor,
 )
-from seqclv.evaluation.figures import evaluation_figures
+from seqclv.evaluation.figures import evaluation_figures, save_figures
 from seqclv.evaluation.scores import sections
 from seqclv.scoring import open_model
 from seqclv.training.train import retrained, train_bundle
@@ -112,7 +114,12 @@ def train(
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         announce("reading the log")
         log = open_log(config.data, Path(workspace))
-        events = log.read()
+        events = read_sample(log, config.training.max_customers)
+        if events.customers < log.customers:
+            announce(
+                f"learning from {events.customers:,} of {log.customers:,} customers, drawn by their ids "
+                "(training.max_customers)"
+            )
         config = with_window(config, events)
         window = _held_out(config, events)
         experiment = _Experiment(config, log, events, window, Path(workspace), announce, quiet)
@@ -128,7 +135,7 @@ def _train_in(run: "Run", store: "Store", experiment: _Experiment, out: Path | N
 
     config, window = experiment.config, experiment.window
     run.log_config(config)
-    run.log_dataset(config.data.transactions, experiment.log.fingerprint, profile=_profile(experiment.log))
+    run.log_dataset(named_places(config.data), experiment.log.fingerprint, profile=_profile(experiment.log))
     experiment.announce(
         f"training on {window.history.customers:,} customers before {config.cutoff}, "
         f"holding out the {config.horizon_days:g} days after it"
@@ -282,6 +289,4 @@ def write_evaluation(
     backtesting.write_results(
         window, bundle if with_bundle else None, results, out, baseline_forecasts=baseline_forecasts
     )
-    (out / "plots").mkdir(exist_ok=True)
-    for name, figure in figures.items():
-        figure.savefig(out / "plots" / f"{name}.png", dpi=150)
+    save_figures(figures, out)

@@ -56,3 +56,37 @@ class Predictive(Protocol):
     def sample(self, horizon_days: float, draws: int, seed: int) -> tuple[FloatArray | None, FloatArray] | None:
         """Draws of (number of purchases, spend) in the window, each [N, S]."""
         ...
+
+
+class Discounted(Protocol):
+    """What valuation asks of a deployed model beside `Predictive`: discounted sums over time, and variances.
+
+    `rate` is the continuous discount rate per day; a horizon may be infinite. A sum that has no end is inf, a variance
+    that is infinite NaN; money is NaN, and its variance None, where the model knows no amounts.
+
+    Shape: [N, H].
+    """
+
+    def __len__(self) -> int:
+        """Number of customers N."""
+        ...
+
+    def discounted_transactions(self, horizons_days: Sequence[float], rate: float) -> FloatArray:
+        """E[sum of exp(-rate t_i)] over the purchases, at t_i days after the cutoff."""
+        ...
+
+    def discounted_spend(self, horizons_days: Sequence[float], rate: float) -> FloatArray:
+        """E[sum of exp(-rate t_i) v_i] over the purchases and their amounts."""
+        ...
+
+    def discounted_alive_days(self, horizons_days: Sequence[float], rate: float) -> FloatArray:
+        """The integral of exp(-rate t) P(alive at t)."""
+        ...
+
+    def transaction_variance(self, horizons_days: Sequence[float]) -> FloatArray:
+        """Var[number of purchases in the window]."""
+        ...
+
+    def discounted_spend_variance(self, horizons_days: Sequence[float], rate: float) -> FloatArray | None:
+        """Var[sum of exp(-rate t_i) v_i]."""
+        ...

@@ -16,10 +16,10 @@ from seqclv.baselines import classical
 from seqclv.baselines.rfm import RfmTable, rfm_table
 from seqclv.bundle import Bundle, git_commit, load_bundle, save_bundle
 from seqclv.config import Config, DataConfig
-from seqclv.data.events import MICROSECONDS_PER_DAY
-from seqclv.data.store import events_from_frame, open_log
+from seqclv.data.events import MICROSECONDS_PER_DAY, Events
+from seqclv.data.store import StoreInfo, events_from_frame, open_log
 from seqclv.data.windows import end_of_log, history, instant, to_timestamp
-from seqclv.errors import InputError
+from seqclv.errors import InputError, offenders
 from seqclv.forecast.chunks import chunked, history_chunks
 from seqclv.forecast.engines.local import Scored, score
 from seqclv.forecast.forecaster import checked_horizons, forecast_rfm, forecast_table, predict
@@ -72,6 +72,8 @@ def score_log(
             bundle = prior.for_log(bundle, data)
             chunks = history_chunks(store, cutoff, bundle.merge)
             bundle = prior.shown(bundle, chunks, cutoff, fingerprint=store.fingerprint)
+        if (unknown := _unknown(bundle, store.info)) is not None:
+            announce(unknown)
         with progress(store.customers) if progress else nullcontext(lambda _: None) as advance:
             return score(bundle, store, cutoff, horizons, out, advance=advance)
 
@@ -81,6 +83,22 @@ def _too_early(bundle: Bundle, cutoff: int) -> str:
         f"warning: the model was trained on events up to {to_timestamp(bundle.training_cutoff)}, after the cutoff "
         f"{to_timestamp(cutoff)}: its forecasts there know the future and say nothing about its quality"
     )
+
+
+def _unknown(bundle: Bundle, log: StoreInfo | Events) -> str | None:
+    """A warning that names what the model was trained with and the log has not; it counts as missing."""
+    schema = bundle.schema
+    if schema is None:
+        return None
+    known = {*log.numeric, *log.categorical, *log.static_numeric, *log.static_categorical}
+    names = [feature.name for feature in (*schema.numeric, *schema.static_numeric)]
+    names += [feature.name for feature in (*schema.categorical, *schema.static_categorical)]
+    missing = [f"attribute '{name}'" for name in names if name not in known]
+    if not set(schema.event_types) & set(log.further_types):
+        missing += [f"events '{name}'" for name in schema.event_types]
+    if not missing:
+        return None
+    return f"warning: the model was trained with what this log has not, and it counts as missing: {offenders(missing)}"
 
 
 @dataclass(frozen=True)
@@ -114,9 +132,12 @@ class Model:
         instant_ = instant(cutoff)
         if instant_ < self.bundle.training_cutoff:
             warnings.warn(_too_early(self.bundle, instant_), stacklevel=2)
-        data = replace(self.bundle.config.data, transactions=(), **columns)
+        data = replace(self.bundle.config.data.without_places(), require_columns=False, **columns)
         bundle = prior.for_log(self.bundle, data) if self.bundle.kind == "prior" else self.bundle
-        past = history(_events(log, data), instant_, bundle.merge)
+        events = _events(log, data)
+        if (unknown := _unknown(bundle, events)) is not None:
+            warnings.warn(unknown.removeprefix("warning: "), stacklevel=2)
+        past = history(events, instant_, bundle.merge)
         if past.customers == 0:
             raise InputError(
                 f"A forecast needs purchases before the cutoff, but nobody bought before {cutoff}: take a later one."

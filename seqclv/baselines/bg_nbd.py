@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betainc, betaincinv, betaln, digamma, gammaln, logit
 
-from seqclv.baselines.pareto_nbd import blocks, log_nbd, unit_nodes
+from seqclv.baselines.discounting import Course, unit_nodes
+from seqclv.baselines.pareto_nbd import LONGEST_DAYS, blocks, log_nbd, quiet_days
 
 FloatArray = npt.NDArray[np.float64]
 
 _NODES = 96
+_COURSE_BLOCK = 500  # customers at a time, where every one has nodes in time and in p
 _TAIL = 1e-15  # probability beyond the nodes
 _CONSTANT = 1e-10  # relative change of g that counts as none
 
@@ -92,6 +94,15 @@ class BgNbdFuture:
         return result
 
     def _expected(self, reach: FloatArray, shape: FloatArray, b: FloatArray) -> FloatArray:
+        p, weight, below, above = self._dropouts(reach, shape, b)
+        inner = -np.expm1(-shape[:, None] * np.log1p(p * reach[:, None])) / p
+        at_one = -np.expm1(-shape * np.log1p(reach))
+        return np.asarray(below * shape * reach + (weight * inner).sum(-1) + above * at_one)
+
+    def _dropouts(
+        self, reach: FloatArray, shape: FloatArray, b: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Nodes of p and their probabilities [C, J], and the probabilities [C] of a smaller and a larger p."""
         distinct, index = np.unique(b, return_inverse=True)
         few = np.maximum(betaincinv(self.a, distinct, _TAIL)[index], _CONSTANT / (reach * shape + 1))
         rest = np.maximum(betaincinv(distinct, self.a, _TAIL)[index], _CONSTANT)  # 1 - p at the upper end
@@ -100,14 +111,52 @@ class BgNbdFuture:
         log_p, log_q = -np.logaddexp(0, -log_odds), -np.logaddexp(0, log_odds)
         weight = np.exp(log_weight + self.a * log_p + b[:, None] * log_q - betaln(self.a, b)[:, None])
         weight *= ((1 - below - above) / weight.sum(-1))[:, None]
-        p = np.exp(log_p)
-        inner = -np.expm1(-shape[:, None] * np.log1p(p * reach[:, None])) / p
-        at_one = -np.expm1(-shape * np.log1p(reach))
-        return np.asarray(below * shape * reach + (weight * inner).sum(-1) + above * at_one)
+        return np.exp(log_p), weight, below, above
+
+    def course(self, time: FloatArray) -> Course:
+        """Alive, buying and buying twice at `time` [C, T], given alive at 0, by quadrature over p.
+
+        Given lambda and p the hazard is lambda p; the first of two purchases is survived with 1 - p. With the
+        rate Gamma, E[lambda^j exp(-lambda p t)] = (shape)_j / scale^j (1 + p t / scale)^-(shape + j).
+        """
+        parts = [np.empty_like(time) for _ in range(3)]
+        for rows in blocks(len(time), _COURSE_BLOCK):
+            for whole, part in zip(parts, self.select(np.arange(len(time))[rows])._course(time[rows]), strict=True):
+                whole[rows] = part
+        once = (self.shape / self.scale)[:, None]
+        twice = (self.shape * (self.shape + 1) / self.scale**2)[:, None]
+        return Course(parts[0], once * parts[1], twice * parts[2])
+
+    def _course(self, time: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        reach = time / self.scale[:, None]
+        p, weight, below, above = self._dropouts(reach.max(-1), self.shape, self.b)
+        log_growth = np.log1p(p[:, None, :] * reach[..., None])  # [C, T, J]
+        alive = weight[:, None, :] * np.exp(-self.shape[:, None, None] * log_growth)
+        growth = np.exp(-log_growth)
+        buying = alive * growth
+        at_one = (above[:, None]) * np.exp(-self.shape[:, None] * np.log1p(reach))
+        survived = (buying * growth * (1 - p[:, None, :])).sum(-1) + below[:, None]
+        return (
+            alive.sum(-1) + below[:, None] + at_one,
+            buying.sum(-1) + below[:, None] + at_one / (1 + reach),
+            survived,
+        )
+
+    def lifetime(self) -> tuple[FloatArray, FloatArray]:
+        """[C] E[purchases ever | alive] = E[1 / p], and E[days alive | alive] = E[1 / lambda] E[1 / p]; may be inf."""
+        with np.errstate(divide="ignore"):
+            ever = np.where(self.a > 1, (self.a + self.b - 1) / max(self.a - 1, 0.0), np.inf)
+            days = np.where(self.shape > 1, self.scale / np.maximum(self.shape - 1, 0.0), np.inf)
+        return ever, ever * days
 
     def none(self, horizon: float) -> FloatArray:
         """[C] P(N(H) = 0 | alive)."""
         return np.exp(-self.shape * np.log1p(horizon / self.scale))
+
+    def days_until_none_is(self, probability: FloatArray) -> FloatArray:
+        """[C] the horizon at which `none` has fallen to `probability` [C]; NaN where a million days do not suffice."""
+        days = quiet_days(self.shape, self.scale, probability)  # given alive nobody drops out before a purchase
+        return np.where(days < LONGEST_DAYS, days, np.nan)
 
     def pmf(self, horizon: float, maximum: int) -> FloatArray:
         """[C, maximum + 1] P(N(H) = n | alive): alive after the n-th purchase, or dropped out with it.

@@ -36,6 +36,11 @@ class Amounts:
         """[C] E[amount of a purchase]."""
         return self.p * self.rate / (self.shape - 1)
 
+    def mean_square_scale(self) -> FloatArray:
+        """[C] E[nu^-2] = rate^2 / ((shape - 1) (shape - 2)); NaN where it is infinite."""
+        finite = self.shape > 2
+        return np.where(finite, self.rate**2 / ((self.shape - 1) * np.where(finite, self.shape - 2, 1.0)), np.nan)
+
     def draw(self, counts: FloatArray, generator: np.random.Generator) -> FloatArray:
         """[C, S] draws of the sum of `counts` [C, S] purchases, a fresh nu for each draw."""
         nu = generator.standard_gamma(self.shape[:, None], counts.shape) / self.rate[:, None]

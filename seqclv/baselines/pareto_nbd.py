@@ -9,11 +9,12 @@ Shape: C customers, J nodes, n counts.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import digamma, gammaln, logsumexp
+
+from seqclv.baselines.discounting import Course, unit_nodes
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -22,6 +23,8 @@ _LIKELIHOOD_NODES = 40
 _BLOCK = 50_000  # customers at a time
 _NODES = 20
 _NODES_PER_ROOT = 2.5  # further nodes per root of the expected count
+LONGEST_DAYS = 1e6  # that the time to the next purchase is sought in
+_BISECTIONS = 45  # to a relative 1e-12
 _NEGLIGIBLE = 45.0  # an integrand below exp(-45) of its largest value is left out
 
 
@@ -43,10 +46,10 @@ class ParetoNbd:
         return result
 
 
-def blocks(size: int) -> Iterator[slice]:
+def blocks(size: int, step: int = _BLOCK) -> Iterator[slice]:
     """Slices that cover `size` rows, short enough that arrays with a column per node stay small."""
-    for start in range(0, size, _BLOCK):
-        yield slice(start, start + _BLOCK)
+    for start in range(0, size, step):
+        yield slice(start, start + step)
 
 
 def log_likelihood(
@@ -108,13 +111,6 @@ def log_time_nodes(
     return time, log_step
 
 
-@lru_cache(maxsize=32)
-def unit_nodes(nodes: int) -> tuple[FloatArray, FloatArray]:
-    """Gauss-Legendre nodes in (0, 1) and their weights, of sum 1."""
-    v, w = np.polynomial.legendre.leggauss(nodes)
-    return (v + 1) / 2, w / 2
-
-
 @dataclass(frozen=True)
 class ParetoNbdFuture:
     """The future purchases of customers who are alive: shape r + x [C], scale alpha + T [C], s and beta + T [C].
@@ -147,6 +143,36 @@ class ParetoNbdFuture:
             result[rows] = np.exp(log_weight + log_none).sum(-1)
         return result
 
+    def days_until_none_is(self, probability: FloatArray) -> FloatArray:
+        """[C] the horizon at which `none` has fallen to `probability` [C]; NaN where a million days do not suffice.
+
+        By bisection of log time, from the answer for somebody who cannot drop out on.
+        """
+        longest = np.full_like(self.scale, LONGEST_DAYS)
+        rows = np.flatnonzero(self._none_by(longest) < probability)
+        part, level = self.select(rows), probability[rows]
+        low, high = np.log(quiet_days(part.shape, part.scale, level)), np.log(longest[rows])
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            still = part._none_by(np.exp(middle)) > level
+            low, high = np.where(still, middle, low), np.where(still, high, middle)
+        result = np.full_like(self.scale, np.nan)
+        result[rows] = np.exp(high)
+        return result
+
+    def _none_by(self, horizon: FloatArray) -> FloatArray:
+        """[C] P(N(H) = 0 | alive) for a horizon of each customer [C], however long, with nodes for this alone."""
+        result = np.empty_like(self.scale)
+        for rows in blocks(len(result)):
+            shape, scale, beta, end = self.shape[rows], self.scale[rows], self.beta[rows], horizon[rows]
+            length = np.minimum(end, scale * np.expm1(np.minimum(_NEGLIGIBLE / shape, 300.0)))  # see `_terms`
+            time, log_step = log_time_nodes(length, scale, beta, _LIKELIHOOD_NODES)
+            left = np.log(self.s / beta)[:, None] - (self.s + 1) * np.log1p(time / beta[:, None]) + log_step
+            left -= shape[:, None] * np.log1p(time / scale[:, None])
+            stays = -shape * np.log1p(end / scale) - self.s * np.log1p(end / beta)
+            result[rows] = np.exp(left).sum(-1) + np.exp(stays)
+        return result
+
     def pmf(self, horizon: float, maximum: int) -> FloatArray:
         """[C, maximum + 1] P(N(H) = n | alive)."""
         result = np.zeros((len(self.shape), maximum + 1))
@@ -157,6 +183,18 @@ class ParetoNbdFuture:
                 mixture += np.exp(log_weight[:, j, None] + nbd)
             result[rows] = mixture
         return result
+
+    def course(self, time: FloatArray) -> Course:
+        """Alive, buying and buying twice at `time` [C, T], given alive at 0: P(life > t) = (1 + t / beta)^-s."""
+        alive = np.exp(-self.s * np.log1p(time / self.beta[:, None]))
+        once = (self.shape / self.scale)[:, None]
+        twice = (self.shape * (self.shape + 1) / self.scale**2)[:, None]
+        return Course(alive, once * alive, twice * alive)
+
+    def lifetime(self) -> tuple[FloatArray, FloatArray]:
+        """[C] E[purchases ever | alive] and E[days alive | alive] = beta / (s - 1); may be inf."""
+        days = self.beta / (self.s - 1) if self.s > 1 else np.full_like(self.beta, np.inf)
+        return self.shape / self.scale * days, days
 
     def draw(self, horizon: float, draws: int, generator: np.random.Generator) -> FloatArray:
         """[C, S] draws of N(H) given alive."""
@@ -195,3 +233,9 @@ def log_nbd(shape: FloatArray, exposure: FloatArray, maximum: int) -> FloatArray
     log_hit = np.log(exposure) + log_miss
     combinations = gammaln(shape[:, None] + n) - gammaln(shape)[:, None] - gammaln(n + 1)
     return np.asarray(combinations + (shape * log_miss)[:, None] + n * log_hit[:, None])
+
+
+def quiet_days(shape: FloatArray, scale: FloatArray, probability: FloatArray) -> FloatArray:
+    """[C] days, at most a million, after which a customer who stays has bought nothing with `probability` [C]."""
+    root = np.minimum(-np.log(probability) / shape, 300.0)  # the clip only avoids an overflow
+    return np.minimum(scale * np.expm1(root), LONGEST_DAYS)

@@ -8,7 +8,7 @@ Shape: see `seqclv.predictive`; C customers.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy.special import gammainccinv
 
 from seqclv.baselines.compound import Amounts, spend_quantile
+from seqclv.baselines.discounting import Course, moments
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -49,12 +50,27 @@ class Future(Protocol):
         """[C] P(N(H) = 0 | alive)."""
         ...
 
+    def days_until_none_is(self, probability: FloatArray) -> FloatArray:
+        """[C] the horizon at which P(N(H) = 0 | alive) has fallen to `probability` [C].
+
+        NaN where a million days do not suffice.
+        """
+        ...
+
     def pmf(self, horizon: float, maximum: int) -> FloatArray:
         """[C, maximum + 1] P(N(H) = n | alive)."""
         ...
 
     def draw(self, horizon: float, draws: int, generator: np.random.Generator) -> FloatArray:
         """[C, S] draws of N(H) given alive."""
+        ...
+
+    def course(self, time: FloatArray) -> Course:
+        """Alive, buying and buying twice at `time` [C, T], given alive at 0."""
+        ...
+
+    def lifetime(self) -> tuple[FloatArray, FloatArray]:
+        """[C] E[purchases ever | alive] and E[days alive | alive]; may be infinite."""
         ...
 
 
@@ -70,6 +86,7 @@ class ClassicalForecast:
     alive: FloatArray
     future: Future
     amounts: Amounts | None
+    _known: dict[tuple[tuple[float, ...], float], FloatArray] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.alive)
@@ -105,9 +122,15 @@ class ClassicalForecast:
             result[rows] = self._pmf(rows, horizon_days, maximum)
         return result
 
-    def next_purchase_median(self) -> None:
-        """Not given: None."""
-        return
+    def next_purchase_median(self) -> FloatArray:
+        """[C] median days to the next purchase, where churn is a half.
+
+        NaN where the customer more likely never buys, or not within a million days.
+        """
+        result = np.full(len(self), np.nan)
+        rows = np.flatnonzero(self.alive > 0.5)
+        result[rows] = self.future.select(rows).days_until_none_is(1 - 0.5 / self.alive[rows])
+        return result
 
     def transaction_quantiles(self, horizons_days: Sequence[float], levels: Sequence[float]) -> FloatArray:
         """[C, H, Q] the smallest n with P(N <= n) >= level."""
@@ -143,6 +166,53 @@ class ClassicalForecast:
         if self.amounts is None:
             return counts, np.full_like(counts, np.nan)
         return counts, self.amounts.draw(counts, generator)
+
+    def discounted_transactions(self, horizons_days: Sequence[float], rate: float) -> FloatArray:
+        """[C, H] E[sum of exp(-rate t_i)] over the purchases; `rate` is continuous, per day; H may be infinite."""
+        return np.asarray(self.alive[:, None] * self._moments(horizons_days, rate)[0])
+
+    def discounted_spend(self, horizons_days: Sequence[float], rate: float) -> FloatArray:
+        """[C, H] E[sum of exp(-rate t_i) v_i]. NaN where amounts are unknown."""
+        mean = np.full(len(self), np.nan) if self.amounts is None else self.amounts.mean()
+        return self.discounted_transactions(horizons_days, rate) * mean[:, None]
+
+    def discounted_alive_days(self, horizons_days: Sequence[float], rate: float) -> FloatArray:
+        """[C, H] the integral of exp(-rate t) P(alive at t)."""
+        return np.asarray(self.alive[:, None] * self._moments(horizons_days, rate)[1])
+
+    def transaction_variance(self, horizons_days: Sequence[float]) -> FloatArray:
+        """[C, H] Var[N]."""
+        once, _, twice = self._moments(horizons_days, 0.0)
+        alive = self.alive[:, None]
+        return np.asarray(alive * (twice + once) - (alive * once) ** 2)
+
+    def discounted_spend_variance(self, horizons_days: Sequence[float], rate: float) -> FloatArray | None:
+        """[C, H] Var[sum of exp(-rate t_i) v_i]; NaN where it is infinite, None where amounts are unknown.
+
+        The amounts of a customer share nu: E[v_i v_j] = p^2 E[nu^-2], E[v_i^2] = p (p + 1) E[nu^-2].
+        """
+        if self.amounts is None:
+            return None
+        p, square, mean = self.amounts.p, self.amounts.mean_square_scale()[:, None], self.amounts.mean()[:, None]
+        once, _, twice = self._moments(horizons_days, rate)
+        alone = once if rate == 0 else self._moments(horizons_days, 2 * rate)[0]
+        alive = self.alive[:, None]
+        second = alive * square * (p * (p + 1) * alone + p**2 * twice)
+        return np.asarray(second - (alive * mean * once) ** 2)
+
+    def _moments(self, horizons_days: Sequence[float], rate: float) -> FloatArray:
+        """[3, C, H] given alive; see `discounting.moments`. Each is computed once."""
+        key = (tuple(horizons_days), rate)
+        if key not in self._known:
+            horizons = np.asarray(horizons_days, dtype=np.float64)
+            endless = np.isinf(horizons) & (rate == 0)  # nothing ends the sum but the customers' own leaving
+            found = np.full((3, len(self), len(horizons)), np.nan)
+            unit = self.future.scale / np.maximum(self.future.shape, 1.0)
+            if not endless.all():
+                found[..., ~endless] = moments(self.future.course, unit, horizons[~endless], rate)
+            found[:2, :, endless] = np.stack(self.future.lifetime())[..., None]
+            self._known[key] = found
+        return self._known[key]
 
     def _pmf(self, rows: IntArray, horizon: float, maximum: int) -> FloatArray:
         pmf = self.alive[rows, None] * self.future.select(rows).pmf(horizon, maximum)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seqclv.config import Config
+    from seqclv.config import Config, DataConfig
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -16,15 +16,24 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_log_options(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    """Where the log lies and how its columns are called."""
+    """Where the log lies and how its columns are called.
+
+    With `required` the command applies a model, whose columns hold where no others are named: then --config names a
+    log, too.
+    """
     group = parser.add_argument_group("transaction log")
+    if required:
+        group.add_argument("--config", metavar="FILE", help="a YAML configuration, of which the data section is read")
     group.add_argument(
         "--transactions",
         nargs="+",
-        required=required,
         metavar="P",
-        help="Parquet or CSV files, directories, globs, a prepared store, or a public log such as dataset:cdnow",
+        help="Parquet or CSV files, directories, globs, a Delta table, the URL of a database (env:VARIABLE holds one), "
+        "a prepared store, or a public log such as dataset:cdnow",
     )
+    group.add_argument("--table", metavar="NAME", help="of the database: orders or sales.orders")
+    group.add_argument("--query", metavar="SQL", help="to the database, instead of a table")
+    group.add_argument("--where", metavar="SQL", help="keep the rows for which this is true: \"code not in ('POST')\"")
     group.add_argument("--customer-id", metavar="COLUMN", help="default: customer_id")
     group.add_argument("--timestamp", metavar="COLUMN", help="default: timestamp")
     group.add_argument("--amount", metavar="COLUMN", help="default: amount")
@@ -69,6 +78,9 @@ def add_tracking_options(parser: argparse.ArgumentParser) -> None:
 
 _DATA_OPTIONS = (
     "transactions",
+    "table",
+    "query",
+    "where",
     "customer_id",
     "timestamp",
     "amount",
@@ -87,26 +99,48 @@ def config_of(args: argparse.Namespace) -> "Config":
     from seqclv.errors import InputError
 
     config = read_config(getattr(args, "config", None), getattr(args, "set", ()))
-    data = _given(args, _DATA_OPTIONS)
-    values: dict[str, Any] = {"data": data, **_given(args, ("seed", "accelerator"))}
+    values: dict[str, Any] = {"data": _log(config.data, args), **_given(args, ("seed", "accelerator"))}
     if getattr(args, "tracking_uri", None) is not None:
         values["tracking"] = {"uri": args.tracking_uri}
     if getattr(args, "from_scratch", False):
         values["training"] = {"from_prior": False}
     config = config_from(with_values(config, values), origin="the options")
-    if not config.data.transactions:
-        raise InputError("A log is needed, but none is given: name it with --transactions or data.transactions.")
+    if not config.data.named:
+        raise InputError("A log is needed, but none is given: name it with --transactions or in the data section.")
     return config
 
 
 def with_log_columns(config: "Config", args: argparse.Namespace) -> "Config":
-    """A trained model's configuration, reading the log that the options name; columns are as in training by default."""
-    from seqclv.configfile import config_from, with_values
+    """A trained model's configuration, reading the log that the options or the data section of --config name.
 
-    return config_from(
-        with_values(replace(config, data=replace(config.data, transactions=())), {"data": _given(args, _DATA_OPTIONS)}),
-        origin="the options",
-    )
+    Columns are as in training where neither says otherwise.
+    """
+    from seqclv.configfile import config_from, read_config, with_values
+    from seqclv.errors import InputError
+
+    if args.config is not None:
+        config = replace(config, data=read_config(args.config).data)
+    else:
+        config = replace(config, data=config.data.without_places())
+    config = config_from(with_values(config, {"data": _log(config.data, args)}), origin="the options")
+    if not config.data.named:
+        raise InputError("A log is needed, but none is given: name it with --transactions or in the data section.")
+    return replace(config, data=replace(config.data, require_columns=False))
+
+
+def _log(data: "DataConfig", args: argparse.Namespace) -> dict[str, Any]:
+    """Changes to the data section: a log named by the options takes the place of the one that the section names."""
+    given = _given(args, _DATA_OPTIONS)
+    if "transactions" in given and data.sources:
+        plain = data.without_places()
+        keep = {
+            "sources": (),
+            "event_type": plain.event_type,
+            "numeric": plain.numeric,
+            "categorical": plain.categorical,
+        }
+        return {**keep, **given}
+    return given
 
 
 def _given(args: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:

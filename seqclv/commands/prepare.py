@@ -14,6 +14,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", required=True, metavar="STORE", help="directory to make; an earlier store there is replaced"
     )
     parser.add_argument("--until", metavar="DATE", help="leave out rows at or after this instant")
+    parser.add_argument(
+        "--append",
+        action="store_true",
+        help="add the rows to the store at --out, without the raw log it was built from",
+    )
+    parser.add_argument(
+        "--replace-from",
+        metavar="DATE",
+        help="with --append: forget the store's rows from this instant on, which are delivered again",
+    )
     add_log_options(parser, required=False)
     add_config_options(parser)
     add_output_options(parser)
@@ -22,13 +32,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Build the store and show the report."""
     from seqclv.data.report import DataReport
-    from seqclv.data.store import build_store
+    from seqclv.data.store import append_store, build_store
     from seqclv.data.windows import instant
+    from seqclv.errors import InputError
 
     config = config_of(args)
     until = None if args.until is None else instant(args.until, what="bound for --until")
+    start = None if args.replace_from is None else instant(args.replace_from, what="bound for --replace-from")
+    if start is not None and not args.append:
+        raise InputError("--replace-from forgets rows of a store, but it is given without --append: give both.")
     console.say("reading, checking and sorting the log")
-    store = build_store(config.data, Path(args.out), until=until)
+    if args.append:
+        store = append_store(config.data, Path(args.out), until=until, replace_from=start)
+    else:
+        store = build_store(config.data, Path(args.out), until=until)
     console.show(DataReport(**store.info.report).render())
     console.show(f"The store is in {args.out}")
     return {"out": args.out, "fingerprint": store.fingerprint, "report": dict(store.info.report)}

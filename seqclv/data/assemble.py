@@ -8,7 +8,8 @@ import torch
 
 from seqclv.batch import EventBatch, FeatureSchema, FutureWindow
 from seqclv.data.events import Events, FloatArray, IntArray
-from seqclv.data.features import Ledger, Query, Targets, anchors, event_features, query_features, year_share
+from seqclv.data.features import Ledger, Query, Targets, anchors, event_features, query_features, trends, year_share
+from seqclv.data.static import static_features
 
 
 def event_batch(events: Events, book: Ledger, query: Query, schema: FeatureSchema) -> EventBatch:
@@ -25,7 +26,8 @@ class FlatBatch:
     """Histories and queries of one base, customer by customer.
 
     Shape: numeric [E, F], categorical [E, G], offset [B + 1], event_index [N] (first event at or after the cutoff),
-    query [N, D], phase [N], anchor [N, 3], context [Z].
+    query [N, D], phase [N], anchor [N, 3], trend [N, 2, R], static_numeric [N, 2 A], static_categorical [N, T],
+    context [Z].
     """
 
     numeric: FloatArray
@@ -35,6 +37,9 @@ class FlatBatch:
     query: FloatArray
     phase: FloatArray
     anchor: FloatArray
+    trend: FloatArray
+    static_numeric: FloatArray
+    static_categorical: IntArray
     context: FloatArray
 
 
@@ -42,6 +47,7 @@ def flat_batch(events: Events, book: Ledger, query: Query, schema: FeatureSchema
     """The features of merged histories and of queries on them."""
     numeric, categorical = event_features(events, schema)
     raw = query_features(book, query, schema)
+    static_numeric, static_categorical = static_features(events, schema)
     standardized = (raw - np.asarray(schema.query_mean)) / np.asarray(schema.query_std)
     return FlatBatch(
         numeric=numeric,
@@ -51,6 +57,9 @@ def flat_batch(events: Events, book: Ledger, query: Query, schema: FeatureSchema
         query=np.clip(standardized, -8, 8),
         phase=year_share(query.cutoff),
         anchor=anchors(book, query, schema),
+        trend=trends(book, query, schema),
+        static_numeric=static_numeric[query.row],
+        static_categorical=static_categorical[query.row],
         context=np.asarray(schema.context),
     )
 
@@ -77,6 +86,9 @@ def packed(bases: Sequence[FlatBatch], max_history_events: int) -> EventBatch:
         query=_tensor(join("query")),
         phase=_tensor(join("phase")),
         anchor=_tensor(join("anchor")),
+        trend=_tensor(join("trend")),
+        static_numeric=_tensor(join("static_numeric")),
+        static_categorical=torch.from_numpy(join("static_categorical")),
         context=_tensor(np.stack([base.context for base in bases])),
         query_base=torch.from_numpy(np.repeat(np.arange(len(bases), dtype=np.int64), number)),
     )

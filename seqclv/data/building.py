@@ -1,71 +1,95 @@
 """Build the EventStore: sorted lines are appended to flat files, which then move into place at once."""
 
 import hashlib
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seqclv.config import DataConfig
+from seqclv.data.append import repeated, with_earlier
+from seqclv.data.archive import LINES_FILE
+from seqclv.data.beside import static_attributes, write_beside
 from seqclv.data.database import connect
-from seqclv.data.events import Categorical, Events
+from seqclv.data.events import Categorical, Events, FloatArray
 from seqclv.data.lines import Lines
+from seqclv.data.mapping import named_places
+from seqclv.data.placing import move_into_place, scratch_beside
 from seqclv.data.report import concentration
 from seqclv.data.store import (
-    CUSTOMERS_FILE,
     FORMAT_VERSION,
     REJECTS_FILE,
+    REPORT_FILE,
     STORE_FILE,
+    EventStore,
     StoreInfo,
-    array_types,
     is_store,
     open_store,
 )
+from seqclv.data.storefiles import StoreFiles, fresh_start
 from seqclv.data.transactions import Log, read_frame, read_log
 from seqclv.errors import InputError
 
 if TYPE_CHECKING:
     from seqclv.data.frames import Frame
 
-CUSTOMERS_SCHEMA = pa.schema([("customer_id", pa.string())])
+
+@dataclass(frozen=True)
+class Delivery:
+    """Rows to be appended to a store that exists."""
+
+    earlier: EventStore
+    replace_from: int | None  # microseconds; the store's rows from there on are forgotten
 
 
-def build(data: DataConfig, out: Path, *, until: int | None = None) -> Path:
-    """Build the store of `data` at `out`; arguments and errors are those of `seqclv.data.store.build_store`."""
-    for source in data.transactions:
+def build(data: DataConfig, out: Path, *, until: int | None = None, delivery: Delivery | None = None) -> Path:
+    """Build the store of `data` at `out`, or with a `delivery` append `data` to the store there.
+
+    Other arguments and errors are those of `seqclv.data.store.build_store` and `append_store`.
+    """
+    for source in named_places(data):
         if is_store(source):
             raise InputError(f"A log must be raw to be prepared, but '{source}' is a prepared store already.")
     _require_replaceable(out)
-    with _scratch(out) as scratch:
+    with scratch_beside(out) as scratch:
+        finished = scratch / "store"
         with connect(scratch) as connection:
             log = read_log(connection, data, until=until)
-            finished = scratch / "store"
             finished.mkdir()
-            _write_store(log, finished)
+            if delivery is None:
+                _write_store(log, finished)
+            else:
+                joined = with_earlier(log, delivery.earlier, replace_from=delivery.replace_from)
+                _write_store(joined, finished, lambda repeats: repeated(delivery.earlier, log.counts.kept, repeats))
+        if delivery is not None:
+            _require_unchanged(out, delivery)
         out.parent.mkdir(parents=True, exist_ok=True)
-        if out.exists():
-            out.rename(scratch / "replaced")
-        finished.rename(out)
+        move_into_place(finished, out)
     return out
+
+
+def _require_unchanged(out: Path, delivery: Delivery) -> None:
+    if not is_store(out) or open_store(out).fingerprint != delivery.earlier.fingerprint:
+        raise InputError(
+            f"A store must not change while a delivery is appended, but '{out}' was replaced meanwhile: append again."
+        )
 
 
 def gather(frame: "Frame", data: DataConfig) -> Events:
     """The events of a frame; see `seqclv.data.store.events_from_frame`."""
     with connect(None) as connection:
-        log = read_frame(connection, frame, data)
+        log = read_frame(connection, frame, replace(data, watch=()))
         blocks = list(log.lines())
+        static = _static(log, blocks)
     ids: list[str] = []
     starts, total = [], 0
+    data = log.data
     for block in blocks:
-        fresh = _fresh(block, ids[-1] if ids else None)
+        fresh = fresh_start(block, ids[-1] if ids else None)
         ids += block.customer_id.slice(fresh).to_pylist()
         starts.append(block.first[fresh:] + total)
         total += len(block.timestamp)
@@ -81,12 +105,15 @@ def gather(frame: "Frame", data: DataConfig) -> Events:
             name: Categorical(np.concatenate([b.categorical[i] for b in blocks]), log.vocabularies[i])
             for i, name in enumerate(data.categorical)
         },
+        static_numeric=static[0],
+        static_categorical=static[1],
+        counterpart=np.concatenate([block.counterpart for block in blocks]) if data.cancellation_days else None,
     )
 
 
-def _fresh(block: Lines, last_id: str | None) -> int:
-    """1 if the block's first customer is the last one of the block before, else 0."""
-    return int(last_id is not None and block.customer_id[0].as_py() == last_id)
+def _static(log: Log, blocks: Sequence[Lines]) -> tuple[dict[str, FloatArray], dict[str, Categorical]]:
+    ids = pa.chunked_array([block.customer_id for block in blocks], pa.string()).unique()
+    return static_attributes(log.connection, log.data, pa.chunked_array([ids]))
 
 
 def _require_replaceable(out: Path) -> None:
@@ -96,115 +123,17 @@ def _require_replaceable(out: Path) -> None:
         raise InputError(f"A store must be written to a new place or over another store, but '{out}' is neither.")
 
 
-@contextmanager
-def _scratch(out: Path) -> Iterator[Path]:
-    """A temporary directory on the file system of `out`, gone afterwards."""
-    parent = out.absolute().parent
-    while not parent.exists():
-        parent = parent.parent
-    try:
-        directory = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=parent))
-    except OSError as error:
-        raise InputError(f"A store must lie where one may write, but '{parent}' is not: {error.strerror}.") from error
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+def _write_store(log: Log, directory: Path, warn: Callable[[int], list[str]] = lambda duplicates: []) -> None:
+    """Write all files of a store; store.json last, without which it is none.
 
-
-class _ArrayFile:
-    """A one-dimensional .npy file that grows; its header is written when the length is known."""
-
-    def __init__(self, path: Path, dtype: np.dtype[Any]) -> None:
-        self._file: BinaryIO = path.open("wb")
-        self._dtype = dtype
-        self._length = 0
-        self._hash = hashlib.sha256()
-        self._write_header()
-
-    def append(self, values: npt.NDArray[Any]) -> None:
-        content = np.ascontiguousarray(values, dtype=self._dtype).tobytes()
-        self._file.write(content)
-        self._hash.update(content)
-        self._length += len(values)
-
-    def finish(self) -> bytes:
-        """Complete the file and give the sha256 of its content."""
-        self._file.seek(0)
-        self._write_header()
-        self.close()
-        return self._hash.digest()
-
-    def close(self) -> None:
-        self._file.close()
-
-    def _write_header(self) -> None:
-        """numpy leaves room in the header for a length to grow."""
-        fields = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": (self._length,)}
-        np.lib.format.write_array_header_1_0(self._file, fields)
-
-
-class _StoreFiles:
-    """The files of a store while lines are appended."""
-
-    def __init__(self, directory: Path, numeric: int, categorical: int) -> None:
-        self._arrays = {
-            name: _ArrayFile(directory / f"{name}.npy", dtype)
-            for name, dtype in array_types(numeric, categorical).items()
-        }
-        self._offset = _ArrayFile(directory / "offset.npy", np.dtype(np.int64))
-        self._ids = pa.ipc.new_file(str(directory / CUSTOMERS_FILE), CUSTOMERS_SCHEMA)
-        self._ids_hash = hashlib.sha256()
-        self._last_id: str | None = None
-        self.customers = 0
-        self.events = 0
-        self.duplicates = 0
-
-    def append(self, block: Lines) -> None:
-        fresh = _fresh(block, self._last_id)
-        ids = block.customer_id.slice(fresh)
-        if len(ids):
-            self._ids.write_batch(pa.record_batch([ids], schema=CUSTOMERS_SCHEMA))
-            for text in ids.to_pylist():
-                content = text.encode()
-                self._ids_hash.update(len(content).to_bytes(8, "little") + content)
-            self._last_id = ids[-1].as_py()
-        self._offset.append(block.first[fresh:] + self.events)
-        columns: list[npt.NDArray[Any]] = [
-            block.timestamp,
-            block.amount,
-            block.event_type,
-            *block.numeric,
-            *block.categorical,
-        ]
-        for array, column in zip(self._arrays.values(), columns, strict=True):
-            array.append(column)
-        self.customers += len(ids)
-        self.events += len(block.timestamp)
-        self.duplicates += block.duplicates
-
-    def finish(self) -> list[bytes]:
-        """Complete all files and give the digests of their content."""
-        self._offset.append(np.array([self.events]))
-        self._ids.close()
-        return [self._ids_hash.digest(), self._offset.finish(), *(array.finish() for array in self._arrays.values())]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ids.close()
-        for array in (self._offset, *self._arrays.values()):
-            array.close()
-
-
-def _write_store(log: Log, directory: Path) -> None:
-    """Write all files of a store; store.json last, without which it is none."""
+    `warn` gives further warnings for the report, from the number of exact duplicates.
+    """
     numeric, categorical = log.data.numeric, log.data.categorical
-    with _StoreFiles(directory, len(numeric), len(categorical)) as files:
-        for block in log.lines():
+    with StoreFiles(directory, log.data) as files:
+        for block in log.lines(directory / LINES_FILE):
             files.append(block)
         digests = files.finish()
+    beside = write_beside(log.connection, log.data, directory)
     vocabularies = dict(zip(categorical, log.vocabularies, strict=True))
     names = repr((FORMAT_VERSION, log.further_types, numeric, vocabularies)).encode()
     info = StoreInfo(
@@ -216,20 +145,32 @@ def _write_store(log: Log, directory: Path) -> None:
         further_types=log.further_types,
         numeric=numeric,
         categorical=vocabularies,
-        fingerprint=hashlib.sha256(b"".join([names, *digests])).hexdigest(),
+        cancellation_days=log.data.cancellation_days,
+        match_on=log.data.match_on,
+        watch=log.data.watch,
+        zoned=log.counts.zoned,
+        until=log.until,
+        fingerprint=hashlib.sha256(b"".join([names, *digests, *beside.digests])).hexdigest(),
         report={},
+        static_numeric=beside.static_numeric,
+        static_categorical=beside.static_categorical,
+        calendar=beside.calendar,
     )
     _write_rejects(log, directory / REJECTS_FILE)
     (directory / STORE_FILE).write_text(info.to_json(), "utf-8")
     shares = concentration(open_store(directory).blocks())
-    report = log.report(files.customers, files.duplicates, *shares).to_dict()
-    text = replace(info, report=report).to_json()
+    report = log.report(files.customers, files.duplicates, shares)
+    warnings = [*report.warnings, *warn(files.duplicates)]
+    report = replace(report, warnings=warnings, customers_table=beside.counts)
+    (directory / REPORT_FILE).write_text(report.render() + "\n", "utf-8")
+    text = replace(info, report=report.to_dict()).to_json()
     (directory / "store.json.new").write_text(text, "utf-8")
     (directory / "store.json.new").replace(directory / STORE_FILE)
 
 
 def _write_rejects(log: Log, path: Path) -> None:
-    names = log.reject_columns
-    with pq.ParquetWriter(path, pa.schema([(name, pa.string()) for name in names])) as writer:
+    kinds = {"instant": pa.timestamp("us")}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in log.reject_columns])
+    with pq.ParquetWriter(path, schema) as writer:
         for batch in log.rejects():
             writer.write_batch(batch)

@@ -9,7 +9,10 @@ The canonical columns of a staged row:
     amount     DOUBLE     finite; refunds are negative
     n0, n1 ..  DOUBLE     numeric attributes; NULL where missing
     k0, k1 ..  VARCHAR    categorical attributes; NULL where missing
+    m0, m1 ..  VARCHAR    what a purchase and its cancellation must share; NULL where missing
+    w0, w1 ..  VARCHAR    the feed of the row, in each way that feeds are watched; NULL where missing
     row_hash   UBIGINT    of the whole row as read: tells exact duplicates
+    left_out   VARCHAR    why a filter leaves the row out; NULL where it does not; gone once they are counted
     reason     VARCHAR    why the row is rejected; NULL for a kept row
     raw        VARCHAR[]  the rejected row as text; NULL for a kept row
 """
@@ -22,9 +25,11 @@ from seqclv.data.sources import Relation
 from seqclv.errors import InputError
 
 MAX_AMOUNT = 1e15  # beyond it sums of amounts lose their cents
+MAX_ATTRIBUTE = 1e100  # beyond it sums of squares of numeric attributes may overflow; such a value is missing
 LINE_WORDS = ("", "purchase", "transaction", "sale")
 REFUND_WORDS = ("refund", "return")
 
+FILE_FEED = "file"  # how feeds are called where none is named: every file is one
 NO_CUSTOMER = "no customer"
 UNPARSABLE_TIMESTAMP = "unparsable timestamp"
 BLANKS = "E' \\t\\r\\n'"
@@ -41,8 +46,15 @@ ZONED = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")
 
 def needed_columns(data: DataConfig) -> tuple[str, ...]:
     """The columns of a log that `data` asks for, each once."""
-    named = (data.customer_id, data.timestamp, data.amount, data.event_type, *data.numeric, *data.categorical)
+    attributes = (*data.numeric, *data.categorical, *data.match_on, *data.watch)
+    named = (data.customer_id, data.timestamp, data.amount, data.event_type, *attributes)
     return tuple(dict.fromkeys(name for name in named if name is not None))
+
+
+def attribute_columns(data: DataConfig) -> list[str]:
+    """The canonical columns n0 .., k0 .., m0 .., w0 .. of `data`, in this order."""
+    counts = {"n": data.numeric, "k": data.categorical, "m": data.match_on, "w": data.watch or (FILE_FEED,)}
+    return [f"{letter}{i}" for letter, names in counts.items() for i in range(len(names))]
 
 
 def require_columns(relation: Relation, data: DataConfig) -> None:
@@ -72,21 +84,27 @@ def canonical_select(relation: Relation, data: DataConfig, originals: Sequence[s
     Raises:
         InputError: a column's type cannot serve its purpose.
     """
-    stamp, zoned = _timestamp(relation, data)
-    attributes = [f"{_number(relation, name)} AS n{i}" for i, name in enumerate(data.numeric)]
-    attributes += [f"{_text(relation, name)} AS k{i}" for i, name in enumerate(data.categorical)]
+    stamp, zoned = as_instant(relation, data.timestamp, data.timestamp_format)
+    attributes = [f"{as_number(relation, name)} AS n{i}" for i, name in enumerate(data.numeric)]
+    texts = {"k": data.categorical, "m": data.match_on, "w": data.watch}
+    attributes += [
+        f"{as_text(relation, name)} AS {letter}{i}" for letter, names in texts.items() for i, name in enumerate(names)
+    ]
+    if not data.watch:
+        attributes.append(f"{relation.feed} AS w0")
     parts = [
-        f"{_text(relation, data.customer_id)} AS customer_text",
+        f"{as_text(relation, data.customer_id)} AS customer_text",
         f"{stamp} AS stamp",
         f"{zoned} AS zoned",
         f"{_empty(relation, data.timestamp)} AS no_stamp",
         f"{_event_type(relation, data)} AS kind",
-        f"{_number(relation, data.amount)} AS number",
+        f"{as_number(relation, data.amount)} AS number",
         f"{_empty(relation, data.amount)} AS no_number",
         *attributes,
+        f"{relation.left_out} AS left_out",
         f"hash({', '.join(relation.column(name) for name in sorted(relation.names))}) AS row_hash",
     ]
-    names = [f"n{i}" for i in range(len(data.numeric))] + [f"k{i}" for i in range(len(data.categorical))]
+    names = attribute_columns(data)
     return _judged(f"SELECT *, {', '.join(parts)} FROM {relation.scan}", names, _raw(relation, originals))
 
 
@@ -95,7 +113,7 @@ def _judged(rows: str, attributes: Sequence[str], raw: str) -> str:
     words = ", ".join(quoted(word) for word in LINE_WORDS)
     refunds = ", ".join(quoted(word) for word in REFUND_WORDS)
     finite = " ".join(
-        f"CASE WHEN isfinite({name}) THEN {name} END AS {name}," if name[0] == "n" else f"{name},"
+        f"CASE WHEN abs({name}) <= {MAX_ATTRIBUTE} THEN {name} END AS {name}," if name[0] == "n" else f"{name},"
         for name in attributes
     )
     typed = f"""
@@ -106,6 +124,7 @@ def _judged(rows: str, attributes: Sequence[str], raw: str) -> str:
         FROM ({rows})"""
     judged = f"""
         SELECT *, CASE
+            WHEN left_out IS NOT NULL THEN NULL
             WHEN customer IS NULL THEN '{NO_CUSTOMER}'
             WHEN no_stamp THEN 'no timestamp'
             WHEN ts IS NULL THEN '{UNPARSABLE_TIMESTAMP}'
@@ -119,11 +138,11 @@ def _judged(rows: str, attributes: Sequence[str], raw: str) -> str:
         SELECT customer, ts, zoned, further,
             CASE WHEN no_number OR isnan(number) THEN 0.0
                  WHEN word IN ({refunds}) THEN -abs(number) ELSE number END AS amount,
-            {finite} row_hash, reason, CASE WHEN reason IS NOT NULL THEN {raw} END AS raw
+            {finite} row_hash, left_out, reason, CASE WHEN reason IS NOT NULL THEN {raw} END AS raw
         FROM ({judged})"""
 
 
-def _text(relation: Relation, name: str) -> str:
+def as_text(relation: Relation, name: str) -> str:
     """A column as text, NULL where missing; integers exactly, NaN is missing."""
     column, kind = relation.column(name), relation.type_of(name)
     if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION")):
@@ -135,11 +154,12 @@ def _text(relation: Relation, name: str) -> str:
     return f"nullif(CAST({column} AS VARCHAR), '')"
 
 
-def _number(relation: Relation, name: str) -> str:
+def as_number(relation: Relation, name: str) -> str:
     """A column as DOUBLE, NULL where missing or unparsable."""
     column, kind = relation.column(name), relation.type_of(name)
     if kind == "VARCHAR" or kind.startswith("ENUM"):
-        return f"try_cast(trim(CAST({column} AS VARCHAR), {BLANKS}) AS DOUBLE)"
+        text = f"trim(CAST({column} AS VARCHAR), {BLANKS})"
+        return f"try_cast(CASE WHEN NOT contains({text}, '_') THEN {text} END AS DOUBLE)"  # DuckDB reads 1_000 as 1000
     if kind in INTEGERS or kind in FLOATS or kind.startswith("DECIMAL") or kind == "BOOLEAN":
         return f"CAST({column} AS DOUBLE)"
     if kind == '"NULL"':
@@ -156,12 +176,12 @@ def _empty(relation: Relation, name: str) -> str:
 
 
 def _event_type(relation: Relation, data: DataConfig) -> str:
-    return "CAST(NULL AS VARCHAR)" if data.event_type is None else _text(relation, data.event_type)
+    return "CAST(NULL AS VARCHAR)" if data.event_type is None else as_text(relation, data.event_type)
 
 
-def _timestamp(relation: Relation, data: DataConfig) -> tuple[str, str]:
+def as_instant(relation: Relation, name: str, pattern: str | None) -> tuple[str, str]:
     """SQL of the microseconds and of whether a zone was named (NULL where unparsable)."""
-    column, kind = relation.column(data.timestamp), relation.type_of(data.timestamp)
+    column, kind = relation.column(name), relation.type_of(name)
     if kind in ZONED:
         return f"epoch_us(CAST({column} AS TIMESTAMPTZ))", f"CASE WHEN {column} IS NOT NULL THEN true END"
     if kind in UNZONED:
@@ -170,9 +190,9 @@ def _timestamp(relation: Relation, data: DataConfig) -> tuple[str, str]:
         floored = f"(epoch_ns({column}) - ((epoch_ns({column}) % 1000) + 1000) % 1000) // 1000"
         return floored, f"CASE WHEN {column} IS NOT NULL THEN false END"
     if kind in INTEGERS or kind == "VARCHAR" or kind.startswith("ENUM") or kind == '"NULL"':
-        return _text_timestamp(f"trim(CAST({column} AS VARCHAR), {BLANKS})", data.timestamp_format)
+        return _text_timestamp(f"trim(CAST({column} AS VARCHAR), {BLANKS})", pattern)
     raise InputError(
-        f"Column '{data.timestamp}' must hold dates or timestamps, but in {relation.origin} it is of type {kind}: "
+        f"Column '{name}' must hold dates or timestamps, but in {relation.origin} it is of type {kind}: "
         "convert it, or name another column with --timestamp."
     )
 

@@ -5,8 +5,10 @@ from typing import Any
 
 import duckdb
 
+from seqclv.errors import InputError
+
 THREADS = 2
-MEMORY_LIMIT = "2GB"
+MEMORY_LIMIT = "512MB"  # a log of any size is prepared in about 0.7 GB; DuckDB spills the rest
 
 
 def connect(scratch: Path | None) -> duckdb.DuckDBPyConnection:
@@ -15,6 +17,8 @@ def connect(scratch: Path | None) -> duckdb.DuckDBPyConnection:
     if scratch is not None:
         settings |= {"memory_limit": MEMORY_LIMIT, "temp_directory": str(scratch / "spill")}
     connection = duckdb.connect(str(scratch / "staging.duckdb") if scratch is not None else ":memory:", config=settings)
+    # In a notebook DuckDB shows one, on standard output, which belongs to results.
+    run(connection, "SET enable_progress_bar = false")
     try:
         run(connection, "SET TimeZone = 'UTC'")  # only the text of rejected rows depends on it
     except duckdb.Error:  # builds without ICU know no time zones and write UTC anyway
@@ -30,3 +34,26 @@ def run(connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ..
 def quoted(text: str) -> str:
     """`text` as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """`name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def relation_types(connection: duckdb.DuckDBPyConnection, scan: str) -> tuple[str, ...]:
+    """DuckDB's types of the columns of a FROM item.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        rows = run(connection, f"DESCRIBE SELECT * FROM {scan}")
+    except duckdb.Error as error:
+        raise InputError(f"A log must be readable, but: {first_line(error)}.") from error
+    return tuple(str(row[1]) for row in rows)
+
+
+def first_line(error: Exception) -> str:
+    """What a DuckDB error says first, without its full stop."""
+    return str(error).strip().splitlines()[0].rstrip(".")

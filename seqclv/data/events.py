@@ -18,10 +18,12 @@ REFUND = 1
 ZERO = 2
 FIRST_FURTHER_TYPE = 3
 
+NO_COUNTERPART = int(np.iinfo(np.int64).min)  # of a line that is not cancelled and cancels nothing
+
 
 @dataclass(frozen=True)
 class Categorical:
-    """A categorical event column: `codes` [E] index `values`; -1 is missing."""
+    """A categorical column: `codes`, [E] of events or [C] of customers, index `values`; -1 is missing."""
 
     codes: npt.NDArray[np.int32]
     values: tuple[str, ...]
@@ -34,7 +36,8 @@ class Events:
     Customer c owns rows `offset[c]` (included) to `offset[c + 1]` (excluded), in time order; customers are in
     the order of their ids' UTF-8 bytes.
 
-    Shape: customer_id [C] of str; offset [C + 1]; timestamp, amount, event_type and attributes [E].
+    Shape: customer_id [C] of str; offset [C + 1]; timestamp, amount, event_type, attributes and counterpart [E]; static
+    attributes, those of customers, [C].
     """
 
     customer_id: npt.NDArray[np.object_]
@@ -45,10 +48,16 @@ class Events:
     further_types: tuple[str, ...] = ()  # names of the codes from FIRST_FURTHER_TYPE on
     numeric: Mapping[str, FloatArray] = None  # type: ignore[assignment]  # NaN is missing
     categorical: Mapping[str, Categorical] = None  # type: ignore[assignment]
+    static_numeric: Mapping[str, FloatArray] = None  # type: ignore[assignment]  # NaN is missing
+    static_categorical: Mapping[str, Categorical] = None  # type: ignore[assignment]
+    # Microseconds of the line that cancels or is cancelled by this one, else NO_COUNTERPART. None: nothing is matched.
+    counterpart: IntArray | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "numeric", dict(self.numeric or {}))
         object.__setattr__(self, "categorical", dict(self.categorical or {}))
+        object.__setattr__(self, "static_numeric", dict(self.static_numeric or {}))
+        object.__setattr__(self, "static_categorical", dict(self.static_categorical or {}))
 
     @property
     def customers(self) -> int:
@@ -74,6 +83,7 @@ class Events:
             event_type=self.event_type[keep],
             numeric={name: column[keep] for name, column in self.numeric.items()},
             categorical={n: Categorical(c.codes[keep], c.values) for n, c in self.categorical.items()},
+            counterpart=None if self.counterpart is None else self.counterpart[keep],
         )
 
     def select(self, customers: IntArray) -> Self:
@@ -91,6 +101,11 @@ class Events:
             event_type=self.event_type[index],
             numeric={name: column[index] for name, column in self.numeric.items()},
             categorical={n: Categorical(c.codes[index], c.values) for n, c in self.categorical.items()},
+            static_numeric={name: column[customers] for name, column in self.static_numeric.items()},
+            static_categorical={
+                n: Categorical(c.codes[customers], c.values) for n, c in self.static_categorical.items()
+            },
+            counterpart=None if self.counterpart is None else self.counterpart[index],
         )
 
 
@@ -115,4 +130,10 @@ def concatenate(parts: Sequence[Events]) -> Events:
             name: Categorical(np.concatenate([p.categorical[name].codes for p in parts]), column.values)
             for name, column in first.categorical.items()
         },
+        static_numeric={name: np.concatenate([p.static_numeric[name] for p in parts]) for name in first.static_numeric},
+        static_categorical={
+            name: Categorical(np.concatenate([p.static_categorical[name].codes for p in parts]), column.values)
+            for name, column in first.static_categorical.items()
+        },
+        counterpart=None if first.counterpart is None else join("counterpart"),
     )

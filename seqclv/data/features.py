@@ -11,11 +11,13 @@ import numpy.typing as npt
 
 from seqclv.batch import DAYS_PER_YEAR, FeatureSchema
 from seqclv.data.events import FIRST_FURTHER_TYPE, MICROSECONDS_PER_DAY, PURCHASE, REFUND, Events, FloatArray, IntArray
+from seqclv.data.static import codes_of, standardized
 from seqclv.data.windows import search
 
 ANCHOR_PURCHASES = 0.5  # weight of the base's rate in the conjugate anchor, in purchases
 ANCHOR_AMOUNTS = 1.0  # weight of the base's mean amount, in purchases
 ANCHOR_DROPOUTS = 0.5  # shape of the hazard's prior; its scale is one time unit
+TREND_PURCHASES = 2.0  # weight of 'no trend', in purchases
 _SMALL = 1e-2  # added to times before the logarithm, time units
 
 
@@ -116,6 +118,32 @@ def anchors(book: Ledger, query: Query, schema: FeatureSchema) -> FloatArray:
     return np.log(np.stack([rate, mean, hazard], axis=-1))
 
 
+def trends(book: Ledger, query: Query, schema: FeatureSchema) -> FloatArray:
+    """[N, 2, R] how each trailing window differs from what a steady customer's would hold, as logarithms.
+
+    The purchases in the window beside the customer's purchases so far times the window's share of the age; and the mean
+    amount of the window beside that of all purchases. Both are drawn towards zero by `TREND_PURCHASES`.
+    """
+    first, repeats, age = _age(book, query)
+    number = repeats + 1
+    # Differences of running totals lose digits beside whales: no mean is taken to be nothing.
+    mean = np.maximum((book.amount[query.index] - book.amount[first]) / number, _SMALL**3 * schema.amount_scale)
+    columns = []
+    for window in schema.trailing_windows_days:
+        start = np.maximum(_window_start(book, query, window), first)
+        inside = (query.index - start).astype(np.float64)
+        steady = number * np.minimum(window / np.maximum(age, window), 1.0)
+        spend = np.maximum(book.amount[query.index] - book.amount[start], 0.0)
+        amount = (spend + TREND_PURCHASES * mean) / ((inside + TREND_PURCHASES) * mean)
+        columns.append([(inside + TREND_PURCHASES) / (steady + TREND_PURCHASES), amount])
+    return np.asarray(np.log(columns).transpose(2, 1, 0))
+
+
+def _window_start(book: Ledger, query: Query, window_days: float) -> IntArray:
+    """[N] the first purchase inside the window of so many days before the cutoff."""
+    return search(book.offset, book.time, query.row, query.cutoff - round(window_days * MICROSECONDS_PER_DAY))
+
+
 def _age(book: Ledger, query: Query) -> tuple[IntArray, FloatArray, FloatArray]:
     first = book.offset[query.row]
     return first, (query.index - first - 1).astype(np.float64), days(query.cutoff - book.time[first])
@@ -171,7 +199,7 @@ def _amounts(book: Ledger, query: Query, schema: FeatureSchema) -> list[FloatArr
 def _trailing(book: Ledger, query: Query, schema: FeatureSchema) -> list[FloatArray]:
     columns = []
     for window in schema.trailing_windows_days:
-        start = search(book.offset, book.time, query.row, query.cutoff - round(window * MICROSECONDS_PER_DAY))
+        start = _window_start(book, query, window)
         columns.append(np.log1p((query.index - start).astype(np.float64)))
         spend = np.maximum(book.amount[query.index] - book.amount[start], 0)
         columns.append(np.log1p(spend / schema.amount_scale))
@@ -252,10 +280,7 @@ def event_features(events: Events, schema: FeatureSchema) -> tuple[FloatArray, I
         year = 2 * np.pi * year_share(events.timestamp)
         columns += [np.sin(year), np.cos(year)]
     for feature in schema.numeric:
-        value = events.numeric[feature.name]
-        present = ~np.isnan(value)
-        standardized = np.clip((value - feature.mean) / feature.std, -8, 8)
-        columns += [np.where(present, standardized, 0.0), present.astype(np.float64)]
+        columns += standardized(events.numeric.get(feature.name), feature, len(events))
     return np.stack(columns, axis=-1).reshape(len(events), len(columns)), _codes(events, schema)
 
 
@@ -270,10 +295,5 @@ def _codes(events: Events, schema: FeatureSchema) -> IntArray:
     known = {name: i + FIRST_FURTHER_TYPE + 1 for i, name in enumerate(schema.event_types)}
     table = [code + 1 for code in range(FIRST_FURTHER_TYPE)] + [known.get(name, 0) for name in events.further_types]
     columns = [np.asarray(table, dtype=np.int64)[events.event_type]]
-    for feature in schema.categorical:
-        column = events.categorical[feature.name]
-        code = {value: i + 1 for i, value in enumerate(feature.vocabulary)}
-        # One extra entry at the end: code -1 (missing) indexes it and is out of vocabulary.
-        lookup = np.asarray([*(code.get(value, 0) for value in column.values), 0], dtype=np.int64)
-        columns.append(lookup[column.codes])
+    columns += [codes_of(events.categorical.get(f.name), f.vocabulary, len(events)) for f in schema.categorical]
     return np.stack(columns, axis=-1)

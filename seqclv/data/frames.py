@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     Frame: TypeAlias = pa.Table | pd.DataFrame
 
 
+def column_names(frame: "Frame") -> list[str]:
+    """The columns of a table; of what is none, none."""
+    return frame.column_names if isinstance(frame, pa.Table) else list(getattr(frame, "columns", []))
+
+
 def to_table(frame: "Frame", columns: tuple[str, ...]) -> pa.Table:
     """Convert the given columns of a frame; columns that the frame lacks are left to the caller to refuse.
 
@@ -21,7 +26,7 @@ def to_table(frame: "Frame", columns: tuple[str, ...]) -> pa.Table:
     Raises:
         InputError: `frame` is no table, repeats a column name, or a column cannot be converted.
     """
-    names = list(getattr(frame, "columns", [])) if not isinstance(frame, pa.Table) else frame.column_names
+    names = column_names(frame)
     if not names and not isinstance(frame, pa.Table):
         raise InputError(f"A log in memory must be a pandas DataFrame or an Arrow table, not {type(frame).__name__}.")
     doubled = sorted({name for name in columns if names.count(name) > 1})

@@ -1,7 +1,9 @@
 """Sorted rows to blocks of netted lines: what was bought at the same instant is one line.
 
-No cutoff can separate lines of the same customer and instant, so they are summed here; further event types are kept
-line by line. Sums do not depend on the order of the input because the rows arrive in a total order.
+No cutoff can separate lines of the same customer and instant, so they are summed here; but where one of them is
+cancelled or cancels another they are kept apart, and summed when a history is cut (`seqclv.data.windows.settled`).
+Further event types are kept line by line. Sums do not depend on the order of the input because the rows arrive in a
+total order.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,12 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from seqclv.data.events import PURCHASE, FloatArray, IntArray
-from seqclv.data.netting import net_amounts, net_attributes
+from seqclv.data.events import NO_COUNTERPART, PURCHASE, FloatArray, IntArray
+from seqclv.data.netting import INSTANT_ROUNDING, net_amounts, net_attributes
 
 BoolArray = npt.NDArray[np.bool_]
-
-ROUNDING = 1e-12  # a net amount below this share of the gross is rounding, not money
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Lines:
     event_type: npt.NDArray[np.int16]
     numeric: tuple[FloatArray, ...]
     categorical: tuple[npt.NDArray[np.int32], ...]
+    counterpart: IntArray | None  # see `seqclv.data.events.Events`
     duplicates: int  # rows that repeat another row exactly, before netting
 
 
@@ -42,7 +43,8 @@ def net(batches: Iterable[pa.RecordBatch], numeric: int, categorical: int) -> It
     """Net sorted rows block by block; lines of one instant are never torn between blocks.
 
     Args:
-        batches: rows with the columns customer, ts, code, amount, n0.., k0.., row_hash in total order.
+        batches: rows with the columns customer, ts, code, amount, n0.., k0.., row_hash in total order; with
+            counterpart where cancellations are matched.
         numeric: how many numeric attributes there are.
         categorical: how many categorical attributes there are.
     """
@@ -86,17 +88,28 @@ def _net_block(rows: pa.Table, numeric: int, categorical: int) -> Lines:
     instant = customer.copy()
     instant[1:] |= stamp[1:] != stamp[:-1]
     duplicates = int(np.count_nonzero(~instant[1:] & (digest[1:] == digest[:-1])))
-    start = np.flatnonzero(instant | (code != PURCHASE))
+    counterpart = rows["counterpart"].to_numpy() if "counterpart" in rows.column_names else None
+    start = np.flatnonzero(instant | (code != PURCHASE) | _apart(instant, counterpart))
     last = np.append(start[1:], len(stamp)) - 1
     begins = np.flatnonzero(customer)
     return Lines(
         customer_id=rows["customer"].take(pa.array(begins)).combine_chunks(),
         first=np.searchsorted(start, begins),
         timestamp=stamp[start].astype(np.int64),
-        amount=net_amounts(rows["amount"].to_numpy(), start, ROUNDING),
+        amount=net_amounts(rows["amount"].to_numpy(), start, INSTANT_ROUNDING),
         event_type=code[start],
         numeric=tuple(net_attributes(rows[f"n{i}"].to_numpy(), start) for i in range(numeric)),
         # Within an instant rows are ordered by amount, then by categories: the last one is the largest.
         categorical=tuple(rows[f"k{i}"].to_numpy()[last].astype(np.int32) for i in range(categorical)),
+        counterpart=None if counterpart is None else counterpart[start],
         duplicates=duplicates,
     )
+
+
+def _apart(instant: BoolArray, counterpart: IntArray | None) -> BoolArray:
+    """[E] whether a line's instant holds a line with a counterpart."""
+    if counterpart is None:
+        return np.zeros(len(instant), dtype=np.bool_)
+    start = np.flatnonzero(instant)
+    matched = np.logical_or.reduceat(counterpart != NO_COUNTERPART, start)
+    return np.repeat(matched, np.diff(np.append(start, len(instant))))

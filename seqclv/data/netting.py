@@ -4,6 +4,8 @@ import numpy as np
 
 from seqclv.data.events import FloatArray, IntArray
 
+INSTANT_ROUNDING = 1e-12  # a net amount below this share of the gross of one instant is rounding, not money
+
 
 def net_amounts(amount: FloatArray, start: IntArray, rounding: float) -> FloatArray:
     """[N] sums of amounts from each start on; a sum below this share of the gross is rounding, not money, and zero."""

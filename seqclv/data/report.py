@@ -1,15 +1,20 @@
 """The data report: what a log holds, what was rejected and why."""
 
 import datetime
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from seqclv.data.events import MICROSECONDS_PER_DAY, PURCHASE, Events, FloatArray, IntArray
+from seqclv.data.inspection import Inspection
+from seqclv.data.watch import Jump, Silence
+from seqclv.data.windows import settled
 
 EPOCH = datetime.datetime(1970, 1, 1)
+_SHOWN = 5  # findings of a kind
+_ID_LENGTH = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +37,20 @@ class DataReport:
     further_events: Mapping[str, int]  # rows by further event type
     one_purchase_day_share: float | None  # of the customers with a purchase day
     top_percent_spend_share: float | None  # share of spend of the 1 % of customers who spend most
+    largest_customer: str
+    largest_customer_line_share: float  # of the kept rows
+    refund_share: float | None  # negative lines' amount over that of the purchase lines, before any are cancelled
+    cancelled_purchases: int  # lines matched to their cancellation
+    cancelled_amount: float
+    gaps: Sequence[Mapping[str, Any]]  # improbable runs of days without any event: first day, days
+    suspicious_ids: Sequence[Mapping[str, Any]]  # customer_id, lines, why
+    alike_ids: int  # customers whose id differs from another's in blanks, case or a trailing '.0' only
+    alike_examples: Sequence[Sequence[str]]
+    warnings: Sequence[str]  # feeds gone silent, levels that jumped, what else needs a look; sentences
+    rows_filtered: int = 0  # neither kept nor rejected: left out by a filter
+    rows_filtered_unknown: int = 0  # of them, those for which the filter is neither true nor false
+    rows_relabelled: int = 0  # kept rows that stand under another customer by the table of identities
+    customers_table: Mapping[str, int] = field(default_factory=dict)  # counts of `seqclv.data.static.CustomersTable`
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -45,6 +64,9 @@ class DataReport:
             ("rows rejected", f"{self.rows_rejected:,}"),
             *((f"  {reason}", f"{count:,}") for reason, count in self.rejected_by_reason.items()),
             *([("rows after the end asked for", f"{self.rows_after_end:,}")] if self.rows_after_end else []),
+            *([("rows left out by a filter", f"{self.rows_filtered:,}")] if self.rows_filtered else []),
+            *([("  filter unknown", f"{self.rows_filtered_unknown:,}")] if self.rows_filtered_unknown else []),
+            *([("rows of merged identities", f"{self.rows_relabelled:,}")] if self.rows_relabelled else []),
             ("customers", f"{self.customers:,}"),
             ("first event", self.first_timestamp or "-"),
             ("last event", self.last_timestamp or "-"),
@@ -55,9 +77,26 @@ class DataReport:
             *((f"events '{name}'", f"{count:,}") for name, count in self.further_events.items()),
             ("customers with one purchase day", _percent(self.one_purchase_day_share)),
             ("spend of the top 1 % of customers", _percent(self.top_percent_spend_share)),
+            ("lines of the largest customer", _percent(self.largest_customer_line_share)),
+            ("amount of negative lines", _percent(self.refund_share)),
+            ("cancelled purchases", f"{self.cancelled_purchases:,}"),
+            *([("cancelled amount", f"{self.cancelled_amount:,.2f}")] if self.cancelled_purchases else []),
+            ("improbable gaps in time", f"{len(self.gaps):,}"),
+            *((f"  from {gap['first_day']}", f"{gap['days']:,} days") for gap in self.gaps[:_SHOWN]),
+            ("suspicious customer ids", f"{len(self.suspicious_ids):,}"),
+            *((f"  {_short(i['customer_id'])}: {i['why']}", f"{i['lines']:,}") for i in self.suspicious_ids[:_SHOWN]),
+            ("customers with ids alike", f"{self.alike_ids:,}"),
+            *((f"  {', '.join(map(_short, ids))}", "") for ids in self.alike_examples[:_SHOWN]),
+            *((f"customers table, {what}", f"{count:,}") for what, count in self.customers_table.items()),
         ]
         width = max(len(label) for label, _ in lines)
-        return "\n".join(f"{label:<{width}}  {value:>20}" for label, value in lines)
+        table = [f"{label:<{width}}  {value:>20}".rstrip() for label, value in lines]
+        return "\n".join([*table, *(f"Warning: {text}" for text in self.warnings)])
+
+
+def _short(text: str) -> str:
+    """An id for people: quoted, control characters escaped, of bounded length."""
+    return repr(text if len(text) <= _ID_LENGTH else text[:_ID_LENGTH] + "...")
 
 
 def _percent(share: float | None) -> str:
@@ -69,12 +108,54 @@ def isoformat(microseconds: int) -> str:
     return (EPOCH + datetime.timedelta(microseconds=microseconds)).isoformat()
 
 
+def isodate(day: int) -> str:
+    """A day since 1970 as ISO text."""
+    return isoformat(day * MICROSECONDS_PER_DAY)[:10]
+
+
+def findings(inspection: Inspection) -> dict[str, Any]:
+    """The fields of a report that an inspection of all lines fills."""
+    name, share = inspection.largest_customer
+    return {
+        "largest_customer": name,
+        "largest_customer_line_share": share,
+        "refund_share": inspection.refund_share,
+        "cancelled_purchases": inspection.cancelled_purchases,
+        "cancelled_amount": inspection.cancelled_amount,
+        "gaps": [{"first_day": isodate(gap.first), "days": gap.days} for gap in inspection.gaps],
+        "suspicious_ids": [
+            {"customer_id": name, "lines": lines, "why": why} for name, lines, why in inspection.suspicious_ids
+        ],
+        "alike_ids": inspection.alike_ids,
+        "alike_examples": inspection.alike_examples,
+        "warnings": [
+            *(_stale(feed, silence) for feed, silence in inspection.stale.items()),
+            *(_jumped(feed, jump) for feed, found in inspection.jumps.items() for jump in found),
+        ],
+    }
+
+
+def _stale(feed: str, silence: Silence) -> str:
+    return (
+        f"{feed} has had no event since {isodate(silence.first)}, {silence.days:,} whole days, which its own past "
+        f"makes improbable (p = {silence.probability:.1g}): a dead feed makes its customers look churned."
+    )
+
+
+def _jumped(feed: str, jump: Jump) -> str:
+    times = f"{jump.factor:,.0f} times" if jump.factor > 1 else f"1/{1 / jump.factor:,.0f} of"
+    return (
+        f"the amounts of {feed} in the week of {isodate(jump.week)} are about {times} those of the weeks before: "
+        "look for cents in place of euros, or another currency."
+    )
+
+
 def concentration(blocks: Iterable[Events]) -> tuple[float | None, float | None]:
     """Share of one-purchase-day customers and the top percent's share of spend, over blocks of whole customers.
 
-    A purchase day is a calendar day whose transaction lines sum to more than zero.
+    A purchase day is a calendar day whose transaction lines sum to more than zero, cancelled ones aside.
     """
-    pairs = [_purchase_days(block) for block in blocks]
+    pairs = [_purchase_days(settled(block)) for block in blocks]
     days = np.concatenate([days for days, _ in pairs] or [np.zeros(0, np.int64)])
     spend = np.sort(np.concatenate([spend for _, spend in pairs] or [np.zeros(0)]))[::-1]
     buyers, total = int(np.count_nonzero(days)), float(spend.sum())

@@ -4,8 +4,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from seqclv.data.events import MICROSECONDS_PER_DAY, PURCHASE, Events, FloatArray, IntArray
+from seqclv.data.events import MICROSECONDS_PER_DAY, PURCHASE, Events, FloatArray, IntArray, concatenate
+from seqclv.data.store import EventStore
 from seqclv.data.windows import merge_period
+
+_SAMPLE_KEY = 7_001
 
 
 def uniforms(customer_id: npt.NDArray[np.object_], columns: int, *key: int) -> FloatArray:
@@ -72,6 +75,22 @@ def draw_horizons(
     drawn = np.minimum(np.maximum(drawn // period, 1) * period, whole)
     shorter = np.where(asked < whole, asked, drawn)
     return np.stack([whole, shorter], axis=-1)
+
+
+def read_sample(store: EventStore, most: int) -> Events:
+    """The events of all customers of a store, or of about `most` of a larger one, drawn by their ids.
+
+    A store that fits is read as mapped views; a sample is gathered block by block, in memory that grows with the
+    sample alone. A larger share draws the same customers and more.
+    """
+    if store.customers <= most:
+        return store.read()
+    share = most / store.customers
+    parts = [
+        block.select(np.flatnonzero(uniforms(block.customer_id, 1, _SAMPLE_KEY)[:, 0] < share))
+        for block in store.blocks()
+    ]
+    return concatenate(parts)
 
 
 def validation_customers(events: Events, share: float, seed: int) -> npt.NDArray[np.bool_]:

@@ -1,13 +1,15 @@
 """The feature schema of a base: scales and vocabularies, derived from merged histories before the cutoff only."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from seqclv.batch import DAYS_PER_YEAR, CategoricalFeature, FeatureSchema, NumericFeature
-from seqclv.data.events import FIRST_FURTHER_TYPE, PURCHASE, Events
+from seqclv.data.events import FIRST_FURTHER_TYPE, PURCHASE, Events, FloatArray
 from seqclv.data.features import days, ledger, locate, query_features
 from seqclv.data.sampling import draw_cutoffs
+from seqclv.data.static import static_vocabularies
 
 SEASON_SPAN_YEARS = 2.0  # every day of the year was seen at least twice
 MOST_HARMONICS = 4
@@ -46,10 +48,12 @@ def derive_scales(events: Events, cutoff: int, *, merge: str, max_history_events
         trailing_windows_days=tuple(span / 2**i for i in range(1, TRAILING_WINDOWS + 1)),
         max_history_events=max_history_events,
         event_types=_seen_types(events),
-        numeric=_numeric(events),
+        numeric=_numeric(events.numeric),
         categorical=_categorical(events),
         query_mean=(),
         query_std=(),
+        static_numeric=_numeric(events.static_numeric),
+        static_categorical=static_vocabularies(events, MINIMUM_VALUE_COUNT),
     )
 
 
@@ -64,9 +68,9 @@ def _seen_types(events: Events) -> tuple[str, ...]:
     return tuple(sorted(n for i, n in enumerate(events.further_types) if counts[FIRST_FURTHER_TYPE + i] > 0))
 
 
-def _numeric(events: Events) -> tuple[NumericFeature, ...]:
+def _numeric(columns: Mapping[str, FloatArray]) -> tuple[NumericFeature, ...]:
     features = []
-    for name, column in sorted(events.numeric.items()):
+    for name, column in sorted(columns.items()):
         present = column[np.isfinite(column)]
         mean, std = (float(present.mean()), float(present.std())) if len(present) else (0.0, 1.0)
         features.append(NumericFeature(name=name, mean=mean, std=std if std > _CONSTANT * abs(mean) else 1.0))

@@ -149,20 +149,20 @@ def _purchases(
     random: np.random.Generator, people: _Population, config: SimulationConfig
 ) -> tuple[IntArray, FloatArray]:
     """[E] owners and days: acquisitions, then repeat purchases uniform in the time that the season stretches."""
-    low = _operational(people.acquired, config)
-    high = _operational(np.minimum(people.dropout, config.days), config)
+    low = operational(people.acquired, config)
+    high = operational(np.minimum(people.dropout, config.days), config)
     repeats = random.poisson(people.rate * (high - low))
     first = np.arange(config.customers, dtype=np.int64)
     owner = np.repeat(first, repeats)
     moment = low[owner] + random.random(len(owner)) * (high - low)[owner]
     grid = np.linspace(0.0, config.days, 24 * config.days + 1)
-    day = np.interp(moment, _operational(grid, config), grid) if config.yearly_season else moment
+    day = np.interp(moment, operational(grid, config), grid) if config.yearly_season else moment
     # The inverse of the season is interpolated: it must not leave the customer's lifetime by a rounding.
     day = np.clip(day, people.acquired[owner], np.nextafter(people.dropout, 0.0)[owner])
     return np.concatenate([first, owner]), np.concatenate([people.acquired, day])
 
 
-def _operational(day: FloatArray, config: SimulationConfig) -> FloatArray:
+def operational(day: FloatArray, config: SimulationConfig) -> FloatArray:
     """The integral of the season 1 + a sin(2 pi t / year) from 0 to `day`."""
     turn = 2.0 * np.pi / DAYS_PER_YEAR
     return np.asarray(day + config.yearly_season / turn * (1.0 - np.cos(turn * day)))

@@ -1,4 +1,4 @@
-"""Where the rows of a log come from: files, directories, globs, public logs or a table in memory.
+"""Where rows come from: files, directories, globs, Delta tables, databases, public logs or a table in memory.
 
 A source becomes one or more `Relation`s that DuckDB scans out of core. Columns are addressed by position
 (c0, c1, ...), because DuckDB's own names ignore case and the user's need not.
@@ -17,7 +17,12 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from seqclv.data.database import quoted, run
+from seqclv.config import SqlConfig
+from seqclv.credentials import without_credentials
+from seqclv.data import sql as database
+from seqclv.data.database import first_line, identifier, quoted, relation_types
+from seqclv.data.hive import partition_columns, with_partitions
+from seqclv.data.lake import delta_scan, inside_delta, is_delta
 from seqclv.errors import InputError, offenders
 
 DATASET_PREFIX = "dataset:"
@@ -25,6 +30,7 @@ DATA_SUFFIXES = (".parquet", ".pq", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt"
 DELIMITERS = (",", ";", "\t", "|")
 PARQUET_MAGIC = b"PAR1"
 GZIP_MAGIC = b"\x1f\x8b"
+FILE_COLUMN = "source_file"  # beside c0, c1, ...: where a row of a file comes from
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ class Relation:
     names: tuple[str, ...]  # as the user knows them
     types: tuple[str, ...]  # DuckDB's
     origin: str  # for messages
+    left_out: str = "CAST(NULL AS VARCHAR)"  # SQL of why a filter leaves a row out, NULL where it does not
+    feed: str = "CAST(NULL AS VARCHAR)"  # SQL of the file or table that a row comes from
 
     def column(self, name: str) -> str:
         """The position name of the user's column `name`."""
@@ -46,24 +54,36 @@ class Relation:
 
 
 def relations(
-    connection: duckdb.DuckDBPyConnection, transactions: Sequence[str], needed: Iterable[str]
+    connection: duckdb.DuckDBPyConnection,
+    places: Sequence[str],
+    needed: Iterable[str],
+    databases: Sequence[SqlConfig] = (),
 ) -> list[Relation]:
     """Open the sources of a log.
 
     Args:
-        connection: where tables in memory are registered.
-        transactions: files, directories, globs, or names of public logs spelled `dataset:NAME`.
+        connection: where tables in memory are registered and rows of databases are copied to.
+        places: files, directories, globs, Delta tables, or names of public logs spelled `dataset:NAME`.
         needed: the columns that will be asked for; they tell the delimiter of a CSV file.
+        databases: what to ask of databases.
 
     Raises:
-        InputError: nothing was found, a file is damaged or empty, or column names are not unique.
+        InputError: nothing was found, a file is damaged or empty, a database refuses, or column names are not unique.
     """
     from seqclv.data.datasets import dataset
 
-    named = dict.fromkeys(source for source in transactions if source.startswith(DATASET_PREFIX))
-    tables = [table_relation(connection, dataset(n.removeprefix(DATASET_PREFIX)), n) for n in named]
-    files = [source for source in transactions if not source.startswith(DATASET_PREFIX)]
-    return tables + (_file_relations(connection, find_files(files), frozenset(needed)) if files else [])
+    named = dict.fromkeys(place for place in places if place.startswith(DATASET_PREFIX))
+    found = [table_relation(connection, dataset(n.removeprefix(DATASET_PREFIX)), n) for n in named]
+    found += [_named_relation(*database.load(connection, sql), database.describe(sql)) for sql in databases]
+    files = find_files([place for place in places if not place.startswith(DATASET_PREFIX)])
+    found += [_named_relation(*delta_scan(connection, path), f"'{path}'") for path in files if is_delta(path)]
+    plain = [path for path in files if not is_delta(path)]
+    return found + (_file_relations(connection, plain, frozenset(needed)) if plain else [])
+
+
+def _named_relation(scan: str, names: tuple[str, ...], types: tuple[str, ...], origin: str) -> Relation:
+    _require_unique(names, origin)
+    return Relation(scan, names, types, origin)
 
 
 def table_relation(connection: duckdb.DuckDBPyConnection, table: pa.Table, origin: str) -> Relation:
@@ -73,27 +93,36 @@ def table_relation(connection: duckdb.DuckDBPyConnection, table: pa.Table, origi
         InputError: column names are not unique or a type is unknown to DuckDB.
     """
     _require_unique(table.column_names, origin)
-    view = f'"{origin}"'
+    view = identifier(origin)
     try:
         connection.register(origin, table.rename_columns([f"c{i}" for i in range(table.num_columns)]))
     except duckdb.Error as error:
-        raise InputError(f"The columns of {origin} must be plain: {_first_line(error)}.") from error
-    return Relation(view, tuple(table.column_names), _types(connection, view), origin)
+        raise InputError(f"The columns of {origin} must be plain: {first_line(error)}.") from error
+    names, types = tuple(table.column_names), relation_types(connection, view)
+    return Relation(view, names, types, origin, feed=quoted(origin))
 
 
 def find_files(patterns: Iterable[str]) -> list[Path]:
     """The data files that paths, directories (searched below) and globs stand for, sorted, each once.
 
+    A Delta table is one entry, its directory: which of its files count is said in its log.
+
     Raises:
-        InputError: a pattern stands for no file.
+        InputError: a pattern stands for no file, or for a file within a Delta table.
     """
     found: dict[Path, Path] = {}
     for pattern in patterns:
         path = Path(pattern)
         starts = [path] if path.exists() else [Path(match) for match in glob.glob(pattern, recursive=True)]
         if not starts:
-            raise InputError(f"A log must exist, but there is no file, directory or match for '{pattern}'.")
+            shown = without_credentials(pattern)
+            raise InputError(f"A log must exist, but there is no file, directory or match for '{shown}'.")
         files = [file for start in starts for file in (_walk(start) if start.is_dir() else [start])]
+        inside = next((table for file in files if (table := inside_delta(file)) is not None), None)
+        if inside is not None:
+            raise InputError(
+                f"A Delta table must be read as a whole, but '{pattern}' is a part of it: name '{inside}'."
+            )
         if not files:
             raise InputError(
                 f"A directory of a log must hold data files ({', '.join(DATA_SUFFIXES)}), but '{pattern}' has none."
@@ -105,6 +134,9 @@ def find_files(patterns: Iterable[str]) -> list[Path]:
 def _walk(directory: Path) -> Iterator[Path]:
     """Data files below `directory`; hidden ones, markers such as _SUCCESS and prepared stores are passed over."""
     if (directory / "store.json").exists():
+        return
+    if is_delta(directory):
+        yield directory
         return
     for path in sorted(directory.iterdir()):
         if path.name.startswith((".", "_")):
@@ -118,48 +150,57 @@ def _walk(directory: Path) -> Iterator[Path]:
 def _file_relations(
     connection: duckdb.DuckDBPyConnection, files: Sequence[Path], needed: frozenset[str]
 ) -> list[Relation]:
-    """One relation for all files of equal format and columns."""
-    groups: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[Path]] = defaultdict(list)
+    """One relation for all files of equal format, columns and partitions."""
+    groups: dict[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], list[Path]] = defaultdict(list)
     for file in files:
         head = _head(file)
         if not head:
             continue
         if head == PARQUET_MAGIC or file.suffix.lower() in (".parquet", ".pq"):
             names, types = _parquet_columns(file)
-            groups["parquet", names, types].append(file)
+            groups["parquet", names, types, partition_columns(file, names)].append(file)
         else:
             packed = head.startswith(GZIP_MAGIC)
             delimiter, names = _csv_columns(file, packed, needed)
-            groups[("gzip" if packed else "none") + delimiter, names, ()].append(file)
+            kind = ("gzip" if packed else "none") + delimiter
+            groups[kind, names, (), partition_columns(file, names)].append(file)
     if not groups:
         raise InputError(f"A log must have rows, but {offenders(files)} is empty.")
-    return [_group_relation(connection, kind, names, group) for (kind, names, _), group in groups.items()]
+    return [
+        _group_relation(connection, kind, names, partitions, group)
+        for (kind, names, _, partitions), group in groups.items()
+    ]
 
 
 def _group_relation(
-    connection: duckdb.DuckDBPyConnection, kind: str, names: tuple[str, ...], files: Sequence[Path]
+    connection: duckdb.DuckDBPyConnection,
+    kind: str,
+    names: tuple[str, ...],
+    partitions: tuple[str, ...],
+    files: Sequence[Path],
 ) -> Relation:
     origin = f"'{files[0]}'" + (f" and {len(files) - 1} more" if len(files) > 1 else "")
     _require_unique(names, origin)
+    path = FILE_COLUMN
+    while path in {name.casefold() for name in names}:
+        path += "_"
     paths = "[" + ", ".join(quoted(glob.escape(str(file))) for file in files) + "]"
     if kind == "parquet":
         aliases = ", ".join(f"c{i}" for i in range(len(names)))
-        scan = f"read_parquet({paths}, binary_as_string=true, hive_partitioning=false) AS t({aliases})"
+        options = f"binary_as_string=true, hive_partitioning=false, filename='{path}'"
+        scan = f"read_parquet({paths}, {options}) AS t({aliases})"
     else:
         columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(names)))
         scan = (
             f"read_csv({paths}, columns={{{columns}}}, auto_detect=false, header=true, delim={quoted(kind[4:])}, "
-            f"compression='{kind[:4]}', quote='\"', escape='\"', nullstr='', store_rejects=true)"
+            f"compression='{kind[:4]}', quote='\"', escape='\"', nullstr='', store_rejects=true, "
+            f"hive_partitioning=false, filename='{path}')"
         )
-    return Relation(scan, names, _types(connection, scan), origin)
-
-
-def _types(connection: duckdb.DuckDBPyConnection, scan: str) -> tuple[str, ...]:
-    try:
-        rows = run(connection, f"DESCRIBE SELECT * FROM {scan}")
-    except duckdb.Error as error:
-        raise InputError(f"A log must be readable, but: {_first_line(error)}.") from error
-    return tuple(str(row[1]) for row in rows)
+    types = relation_types(connection, scan)[: len(names)]
+    if partitions:
+        scan = with_partitions(scan, path, len(names), partitions)
+    types = (*types, *("VARCHAR" for _ in partitions))
+    return Relation(scan, (*names, *partitions), types, origin, feed=path)
 
 
 def _head(file: Path) -> bytes:
@@ -194,7 +235,3 @@ def _require_unique(names: Iterable[str], origin: str) -> None:
     doubled = [name for name, times in Counter(names).items() if times > 1]
     if doubled:
         raise InputError(f"Column names must be unique, but {origin} repeats {offenders(doubled)}: rename them.")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".")

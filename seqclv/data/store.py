@@ -8,14 +8,21 @@ A store is a directory:
     timestamp.npy       [E] microseconds since 1970-01-01; amount.npy [E]; event_type.npy [E]
     numeric_0.npy ..    [E] numeric attributes, NaN is missing
     categorical_0.npy ..[E] codes of categorical attributes, -1 is missing
+    static_numeric_0.npy .., static_categorical_0.npy ..   [C] attributes of customers, where a customers table is given
+    prospects.arrow     the customers of that table who have no event, with their attributes
+    calendar.parquet    daily values, where a calendar table is given
+    counterpart.npy     [E] where cancellations are matched: microseconds of the other line
+    lines.parquet       the lines before they were netted (see `seqclv.data.archive`): what later deliveries join
     rejects.parquet     rejected rows with their reason
+    report.txt          the data report as text
 
 Shape: C customers, E events (lines of one instant netted).
 """
 
 import json
+import mmap
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,16 +31,19 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from seqclv.config import DataConfig
+from seqclv.data.calendar import CALENDAR_FILE, Calendar, read_calendar
 from seqclv.data.events import Categorical, Events
 from seqclv.errors import InputError
 
 if TYPE_CHECKING:
     from seqclv.data.frames import Frame
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 STORE_FILE = "store.json"
 CUSTOMERS_FILE = "customers.arrow"
 REJECTS_FILE = "rejects.parquet"
+PROSPECTS_FILE = "prospects.arrow"
+REPORT_FILE = "report.txt"
 BLOCK_CUSTOMERS = 100_000
 
 
@@ -49,8 +59,16 @@ class StoreInfo:
     further_types: tuple[str, ...]
     numeric: tuple[str, ...]
     categorical: Mapping[str, tuple[str, ...]]  # vocabulary by attribute
+    cancellation_days: float  # `DataConfig`, as are the next two
+    match_on: tuple[str, ...]
+    watch: tuple[str, ...]
+    zoned: bool  # whether the timestamps named their zone
+    until: int | None  # microseconds; rows from there on were left out
     fingerprint: str  # sha256 over the content; the same for any order of rows and files
     report: Mapping[str, Any]  # `seqclv.data.report.DataReport`
+    static_numeric: tuple[str, ...] = ()
+    static_categorical: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # vocabulary by attribute
+    calendar: tuple[str, ...] = ()  # columns
 
     def to_json(self) -> str:
         """The text of store.json."""
@@ -86,10 +104,21 @@ class EventStore:
         """sha256 over the content; the same for any order of rows and files."""
         return self.info.fingerprint
 
+    @property
+    def calendar(self) -> Calendar | None:
+        """What is known ahead for each day; None where the store was prepared without a calendar."""
+        return read_calendar(self.path, self.info.calendar) if self.info.calendar else None
+
+    @property
+    def prospects(self) -> pa.Table | None:
+        """Customers of the customers table who have no event, with their attributes; None without such a table."""
+        path = self.path / PROSPECTS_FILE
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all() if path.is_file() else None
+
     def read(self, start: int = 0, stop: int | None = None) -> Events:
         """The events of the customers from `start` (included) to `stop` (excluded; None: all), as mapped views."""
         low, high, _ = slice(start, stop).indices(self.customers)
-        high = max(low, high)
+        high, info = max(low, high), self.info
         offset = self.arrays["offset"][low : high + 1]
         rows = slice(int(offset[0]), int(offset[-1]))
         return Events(
@@ -104,15 +133,30 @@ class EventStore:
                 name: Categorical(self.arrays[f"categorical_{i}"][rows], words)
                 for i, (name, words) in enumerate(self.info.categorical.items())
             },
+            static_numeric={n: self.arrays[f"static_numeric_{i}"][low:high] for i, n in enumerate(info.static_numeric)},
+            static_categorical={
+                name: Categorical(self.arrays[f"static_categorical_{i}"][low:high], words)
+                for i, (name, words) in enumerate(info.static_categorical.items())
+            },
+            counterpart=self.arrays["counterpart"][rows] if "counterpart" in self.arrays else None,
         )
 
     def blocks(self, customers: int = BLOCK_CUSTOMERS) -> Iterator[Events]:
-        """All events, in blocks of so many customers."""
+        """All events, in blocks of so many customers; a pass over them does not fill the memory with mapped pages."""
         for start in range(0, self.customers, customers):
             yield self.read(start, start + customers)
+            for array in self.arrays.values():
+                _release(array)
 
 
-def array_types(numeric: int, categorical: int) -> dict[str, np.dtype[Any]]:
+def _release(array: npt.NDArray[Any]) -> None:
+    """Give the pages of a mapped file back to the system; they are read again when they are asked for."""
+    pages = getattr(array, "_mmap", None)
+    if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
+        pages.madvise(mmap.MADV_DONTNEED)
+
+
+def array_types(numeric: int, categorical: int, *, matched: bool) -> dict[str, np.dtype[Any]]:
     """The flat event columns of a store by file name without suffix, beside `offset`."""
     return {
         "timestamp": np.dtype(np.int64),
@@ -120,6 +164,15 @@ def array_types(numeric: int, categorical: int) -> dict[str, np.dtype[Any]]:
         "event_type": np.dtype(np.int16),
         **{f"numeric_{i}": np.dtype(np.float64) for i in range(numeric)},
         **{f"categorical_{i}": np.dtype(np.int32) for i in range(categorical)},
+        **({"counterpart": np.dtype(np.int64)} if matched else {}),
+    }
+
+
+def static_types(numeric: int, categorical: int) -> dict[str, np.dtype[Any]]:
+    """The columns of a store with one value per customer, by file name without suffix."""
+    return {
+        **{f"static_numeric_{i}": np.dtype(np.float64) for i in range(numeric)},
+        **{f"static_categorical_{i}": np.dtype(np.int32) for i in range(categorical)},
     }
 
 
@@ -138,15 +191,18 @@ def open_store(path: str | Path) -> EventStore:
     if not is_store(root):
         raise InputError(f"A prepared store must be a directory with {STORE_FILE}, but '{root}' is not.")
     info = _read_info(root)
-    types = array_types(len(info.numeric), len(info.categorical))
-    lengths = dict.fromkeys(types, info.events) | {"offset": info.customers + 1}
-    types["offset"] = np.dtype(np.int64)
+    types = array_types(len(info.numeric), len(info.categorical), matched=info.cancellation_days > 0)
+    static = static_types(len(info.static_numeric), len(info.static_categorical))
+    lengths = dict.fromkeys(types, info.events) | dict.fromkeys(static, info.customers) | {"offset": info.customers + 1}
+    types |= {**static, "offset": np.dtype(np.int64)}
     try:
         arrays = {name: np.load(root / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in types}
         ids = pa.ipc.open_file(pa.memory_map(str(root / CUSTOMERS_FILE))).read_all()["customer_id"]
     except (OSError, EOFError, ValueError, pa.ArrowException) as error:
         raise InputError(f"The store '{root}' is damaged: prepare it anew ({error}).") from error
     fits = all(arrays[n].shape == (lengths[n],) and arrays[n].dtype == types[n] for n in types)
+    if info.calendar and not (root / CALENDAR_FILE).is_file():
+        fits = False
     if not fits or len(ids) != info.customers or int(arrays["offset"][-1]) != info.events:
         raise InputError(f"The store '{root}' is damaged, its files do not fit together: prepare it anew.")
     return EventStore(root, info, ids, arrays)
@@ -160,9 +216,12 @@ def _read_info(root: Path) -> StoreInfo:
             raise InputError(
                 f"A store must be of format {FORMAT_VERSION}, but '{root}' is of format {version}: prepare it anew."
             )
-        fields["further_types"] = tuple(fields["further_types"])
-        fields["numeric"] = tuple(fields["numeric"])
+        for name in ("further_types", "numeric", "match_on", "watch"):
+            fields[name] = tuple(fields[name])
         fields["categorical"] = {name: tuple(words) for name, words in fields["categorical"].items()}
+        fields["static_numeric"] = tuple(fields.get("static_numeric", ()))
+        fields["static_categorical"] = {n: tuple(words) for n, words in fields.get("static_categorical", {}).items()}
+        fields["calendar"] = tuple(fields.get("calendar", ()))
         return StoreInfo(**fields)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"The store '{root}' is damaged, {STORE_FILE} is not readable: prepare it anew.") from error
@@ -187,6 +246,34 @@ def build_store(data: DataConfig, out: str | Path, *, until: int | None = None) 
     return open_store(build(data, Path(out), until=until))
 
 
+def append_store(
+    data: DataConfig, out: str | Path, *, until: int | None = None, replace_from: int | None = None
+) -> EventStore:
+    """Append a delivery to the store at `out`, without the raw log that it was built from.
+
+    The store becomes, bit for bit, what `build_store` makes of all files together. The share of rejected rows is judged
+    by the delivery alone. The old store stays whole until the new one is, and a reader that has it open keeps it.
+
+    Args:
+        data: the delivery's files and column names; attributes, cancellations and feeds as the store's.
+        out: the store.
+        until: microseconds since 1970; rows at or after it are left out, those of the store too.
+        replace_from: microseconds since 1970; the store's rows from there on are forgotten before the delivery is
+            added, so that a job may deliver the latest days again. Without it a row that comes again is a duplicate:
+            kept and counted.
+
+    Raises:
+        InputError: `out` is no store or of other rules, the delivery is refused (see `build_store`), or the store was
+            replaced meanwhile.
+    """
+    from seqclv.data.append import require_same_rules
+    from seqclv.data.building import Delivery, build
+
+    earlier = open_store(out)
+    require_same_rules(data, earlier)
+    return open_store(build(data, Path(out), until=until, delivery=Delivery(earlier, replace_from)))
+
+
 def open_log(data: DataConfig, workspace: str | Path) -> EventStore:
     """Open `data.transactions` if it is a prepared store, else build one in `workspace`.
 
@@ -200,7 +287,8 @@ def open_log(data: DataConfig, workspace: str | Path) -> EventStore:
         raise InputError(f"A prepared store must stand alone, but '{stores[0]}' is given beside other files.")
     store = open_store(stores[0])
     known = {*store.info.numeric, *store.info.categorical}
-    missing = [name for name in (*data.numeric, *data.categorical) if name not in known]
+    numeric, categorical = data.attributes if data.require_columns else ((), ())
+    missing = [name for name in (*numeric, *categorical) if name not in known]
     if missing:
         raise InputError(
             f"A prepared store must hold the attributes asked for, but '{store.path}' lacks {', '.join(missing)}: "

@@ -4,28 +4,34 @@ The rows are read once, into a DuckDB table (`staged`, columns in `seqclv.data.c
 it. Nothing depends on the order of rows or files, nor on the machine's time zone.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
 
 from seqclv.config import DataConfig
-from seqclv.data.columns import NO_CUSTOMER, UNPARSABLE_TIMESTAMP, canonical_select, needed_columns, require_columns
+from seqclv.data.archive import BATCH_ROWS, ordered_batches
+from seqclv.data.columns import NO_CUSTOMER, UNPARSABLE_TIMESTAMP, attribute_columns, canonical_select
 from seqclv.data.database import run
 from seqclv.data.events import FIRST_FURTHER_TYPE, MICROSECONDS_PER_DAY
-from seqclv.data.frames import to_table
+from seqclv.data.filters import UNKNOWN
+from seqclv.data.identities import load_identities, relabelled
+from seqclv.data.inspection import inspect
 from seqclv.data.lines import Lines, net
-from seqclv.data.report import DataReport, isoformat
-from seqclv.data.sources import Relation, relations, table_relation
+from seqclv.data.mapping import Mapped, mapped_frame, mapped_log
+from seqclv.data.report import DataReport, findings, isoformat
 from seqclv.errors import InputError
 
 if TYPE_CHECKING:
     from seqclv.data.frames import Frame
 
-BATCH_ROWS = 262_144
 MALFORMED = "malformed line"
+# Of reading; any other error of the database is the files'.
+OUR_FAULT = (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException, duckdb.OutOfMemoryException)
+REJECT_COLUMNS = ("reason", "line", "instant")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +47,10 @@ class Counts:
     negative_lines: int
     zero_lines: int
     further: dict[str, int]  # kept rows by further event type, names in UTF-8 order
+    zoned: bool  # whether the timestamps name their zone
+    filtered: int = 0  # rows that a filter left out
+    filtered_unknown: int = 0  # of them, those for which it is neither true nor false
+    relabelled: int = 0  # rows of a merged identity
 
 
 @dataclass(frozen=True)
@@ -62,30 +72,34 @@ class Log:
         """Names of the event types from FIRST_FURTHER_TYPE on."""
         return tuple(self.counts.further)
 
-    def lines(self) -> Iterator[Lines]:
-        """Netted lines, sorted by customer (UTF-8 bytes), instant and then every other column."""
-        reader = self.connection.cursor().sql(_sorted_query(self)).to_arrow_reader(BATCH_ROWS)
-        yield from net(reader, len(self.data.numeric), len(self.data.categorical))
+    def lines(self, archive: Path | None = None) -> Iterator[Lines]:
+        """Netted lines, sorted by customer (UTF-8 bytes), instant and then every other column.
+
+        Args:
+            archive: the Parquet file to make of the lines before they are netted; None: they stay in the database.
+        """
+        batches = ordered_batches(self.connection, _sorted_query(self), self.data, archive)
+        yield from net(batches, len(self.data.numeric), len(self.data.categorical))
 
     @property
     def reject_columns(self) -> tuple[str, ...]:
-        """Columns of `rejects`; a log's own column `reason` or `line` gets an underscore."""
-        return ("reason", "line", *(f"{n}_" if n in ("reason", "line") else n for n in self.originals))
+        """Columns of `rejects`; a log's own column of such a name gets an underscore."""
+        return (*REJECT_COLUMNS, *(f"{n}_" if n in REJECT_COLUMNS else n for n in self.originals))
 
     def rejects(self) -> Iterator[pa.RecordBatch]:
-        """Rejected rows: `reason`, `line` (the text of a malformed line) and the columns as read, all text."""
+        """Rejected rows: `reason`, `line` if malformed, `instant` if understood, and the columns as read, as text."""
         fields = "".join(f", raw[{i + 1}] AS r{i}" for i in range(len(self.originals)))
         empty = "".join(f", NULL::VARCHAR AS r{i}" for i in range(len(self.originals)))
-        query = f"""SELECT reason, NULL::VARCHAR AS line{fields} FROM staged WHERE reason IS NOT NULL
-            UNION ALL SELECT '{MALFORMED}', line{empty} FROM malformed"""
+        query = f"""SELECT reason, NULL::VARCHAR AS line, make_timestamp(ts) AS instant{fields}
+            FROM staged WHERE reason IS NOT NULL
+            UNION ALL SELECT '{MALFORMED}', line, NULL::TIMESTAMP{empty} FROM malformed"""
         for batch in self.connection.cursor().sql(query).to_arrow_reader(BATCH_ROWS):
             yield batch.rename_columns(list(self.reject_columns))
 
-    def report(
-        self, customers: int, duplicates: int, one_purchase_day_share: float | None, top_percent_share: float | None
-    ) -> DataReport:
-        """The data report, with what only the sorted lines tell."""
+    def report(self, customers: int, duplicates: int, shares: tuple[float | None, float | None]) -> DataReport:
+        """The data report, with what only the sorted lines and the store tell."""
         counts = self.counts
+        inspection = inspect(self.connection, self.data, counts.last, self.until)
         return DataReport(
             rows_read=counts.read,
             rows_kept=counts.kept,
@@ -93,6 +107,9 @@ class Log:
             rejected_by_reason=counts.reasons,
             rows_without_customer=counts.reasons.get(NO_CUSTOMER, 0),
             rows_after_end=counts.after_end,
+            rows_filtered=counts.filtered,
+            rows_filtered_unknown=counts.filtered_unknown,
+            rows_relabelled=counts.relabelled,
             customers=customers,
             first_timestamp=isoformat(counts.first),
             last_timestamp=isoformat(counts.last),
@@ -101,25 +118,26 @@ class Log:
             negative_lines=counts.negative_lines,
             zero_lines=counts.zero_lines,
             further_events=counts.further,
-            one_purchase_day_share=one_purchase_day_share,
-            top_percent_spend_share=top_percent_share,
+            one_purchase_day_share=shares[0],
+            top_percent_spend_share=shares[1],
+            **findings(inspection),
         )
 
 
 def read_log(connection: duckdb.DuckDBPyConnection, data: DataConfig, *, until: int | None = None) -> Log:
-    """Stage and validate the log that `data.transactions` names.
+    """Stage and validate the log that `data.transactions` or `data.sources` name.
 
     Args:
         connection: from `connect`.
-        data: files and column names.
+        data: places and column names.
         until: microseconds since 1970; rows at or after it are left out.
 
     Raises:
         InputError: see `stage`.
     """
-    if not data.transactions:
+    if not data.named:
         raise InputError("A log must be named, but none is: give --transactions a file, directory or glob.")
-    return stage(connection, relations(connection, data.transactions, needed_columns(data)), data, until=until)
+    return stage(connection, mapped_log(connection, data), until=until)
 
 
 def read_frame(connection: duckdb.DuckDBPyConnection, frame: "Frame", data: DataConfig) -> Log:
@@ -128,32 +146,74 @@ def read_frame(connection: duckdb.DuckDBPyConnection, frame: "Frame", data: Data
     Raises:
         InputError: see `stage`.
     """
-    table = to_table(frame, needed_columns(data))
-    return stage(connection, [table_relation(connection, table, "the table")], data)
+    return stage(connection, mapped_frame(connection, frame, data))
 
 
-def stage(
-    connection: duckdb.DuckDBPyConnection, sources: Sequence[Relation], data: DataConfig, *, until: int | None = None
-) -> Log:
+def stage(connection: duckdb.DuckDBPyConnection, mapped: Mapped, *, until: int | None = None) -> Log:
     """Read all rows once into the table `staged` and check them as a whole.
 
     Raises:
-        InputError: columns are missing or of a wrong type, a file is damaged, there are no rows, zoned and unzoned
-            timestamps are mixed, too many rows are rejected, or no row is left.
+        InputError: columns are of a wrong type, a file is damaged, there are no rows, zoned and unzoned timestamps are
+            mixed, too many rows are rejected, or no row is left.
     """
-    for relation in sources:
-        require_columns(relation, data)
-    originals = tuple(dict.fromkeys(name for relation in sources for name in relation.names))
-    selects = [canonical_select(relation, data, originals) for relation in sources]
+    data, originals = mapped.data, mapped.originals
+    rows = " UNION ALL ".join(canonical_select(one.relation, one.columns, originals) for one in mapped.sources)
+    if data.identities is not None:
+        load_identities(connection, data.identities)
+        rows = relabelled(rows)
     try:
-        run(connection, "CREATE TABLE staged AS " + " UNION ALL ".join(selects))
+        # The statistics of a Parquet file leave out NaN; believing them, DuckDB takes isnan(x) for false everywhere.
+        run(connection, "SET disabled_optimizers = 'statistics_propagation'")
+        run(connection, f"CREATE TABLE staged AS {rows}")
+        run(connection, "RESET disabled_optimizers")
         _collect_malformed(connection)
-    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException) as error:
-        raise InputError(_unreadable(error, sources, data)) from error
-    counts = _count(connection, until)
-    _validate(connection, counts, data)
-    vocabularies = tuple(_vocabulary(connection, f"k{i}", until) for i in range(len(data.categorical)))
-    return Log(connection, data, originals, counts, vocabularies, until)
+    except OUR_FAULT:
+        raise
+    except duckdb.Error as error:
+        raise InputError(_unreadable(error, mapped)) from error
+    filtered = _leave_out(connection)
+    counts = replace(_count(connection, until, filtered), relabelled=_relabelled(connection, data, until))
+    _validate(connection, counts, mapped)
+    log = Log(connection, data, originals, counts, (), until)
+    return replace(log, vocabularies=_vocabularies(log))
+
+
+def recounted(log: Log, originals: Sequence[str], earlier: Counts) -> Log:
+    """The log after earlier rows have joined the staged ones; `earlier` counts what is not among these.
+
+    Raises:
+        InputError: zoned and unzoned timestamps are mixed, or no row is left.
+    """
+    counts = _count(log.connection, log.until, {})
+    counts = replace(
+        counts,
+        read=counts.read + log.counts.filtered + earlier.read,
+        after_end=counts.after_end + earlier.after_end,
+        filtered=log.counts.filtered + earlier.filtered,
+        filtered_unknown=log.counts.filtered_unknown + earlier.filtered_unknown,
+        relabelled=log.counts.relabelled + earlier.relabelled,
+    )
+    _require_one_zone(log.connection, f"'{log.data.timestamp}'")
+    _require_rows(counts)
+    return replace(log, originals=tuple(originals), counts=counts, vocabularies=_vocabularies(log))
+
+
+def _leave_out(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Remove the rows that filters leave out, and count them by reason."""
+    filtered = dict(
+        run(connection, "SELECT left_out, count(*) FROM staged WHERE left_out IS NOT NULL GROUP BY left_out")
+    )
+    if filtered:
+        run(connection, "DELETE FROM staged WHERE left_out IS NOT NULL")
+    run(connection, "ALTER TABLE staged DROP COLUMN left_out")
+    return filtered
+
+
+def _relabelled(connection: duckdb.DuckDBPyConnection, data: DataConfig, until: int | None) -> int:
+    """Kept rows that stand under another customer than the one they name."""
+    if data.identities is None:
+        return 0
+    return int(run(connection, f"SELECT count(*) FROM staged WHERE relabelled AND {_kept(until)}")[0][0])
 
 
 def _collect_malformed(connection: duckdb.DuckDBPyConnection) -> None:
@@ -166,21 +226,23 @@ def _collect_malformed(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, f"CREATE TABLE malformed AS {once}")
 
 
-def _unreadable(error: Exception, sources: Sequence[Relation], data: DataConfig) -> str:
+def _unreadable(error: Exception, mapped: Mapped) -> str:
     text = " ".join(str(error).split())
+    detail = text.split(" Possible ")[0][:200].rstrip(". ")
+    formats = {one.columns.timestamp_format: None for one in mapped.sources if one.columns.timestamp_format}
     if "format specifier" in text or "strptime" in text:
-        return f"--timestamp-format must be a strptime format, but '{data.timestamp_format}' is not: {text}"
-    files = ", ".join(relation.origin for relation in sources)
+        return f"--timestamp-format must be a strptime format, but '{', '.join(formats)}' is not: {detail}."
+    files = ", ".join(one.relation.origin for one in mapped.sources)
     if "state machine" in text or "CSV Error" in text:
-        return f"A CSV file must be well formed (one kind of line end, quotes closed), but {files} is not: {text[:200]}"
-    return f"A log must be readable, but {files} is not: {text[:300]}"
+        return f"A CSV file must be well formed (one kind of line end, quotes closed), but {files} is not."
+    return f"A log must be readable, but {files} is not: {detail}."
 
 
 def _kept(until: int | None) -> str:
     return "reason IS NULL" if until is None else f"reason IS NULL AND ts < {until}"
 
 
-def _count(connection: duckdb.DuckDBPyConnection, until: int | None) -> Counts:
+def _count(connection: duckdb.DuckDBPyConnection, until: int | None, filtered: Mapping[str, int]) -> Counts:
     kept = _kept(until)
     [row] = run(
         connection,
@@ -188,7 +250,7 @@ def _count(connection: duckdb.DuckDBPyConnection, until: int | None) -> Counts:
             min(ts) FILTER ({kept}), max(ts) FILTER ({kept}),
             count(*) FILTER ({kept} AND further IS NULL AND amount < 0),
             count(*) FILTER ({kept} AND further IS NULL AND amount = 0),
-            (SELECT count(*) FROM malformed) FROM staged""",
+            (SELECT count(*) FROM malformed), coalesce(bool_or(zoned) FILTER (ts IS NOT NULL), false) FROM staged""",
     )
     reasons = run(
         connection,
@@ -199,7 +261,7 @@ def _count(connection: duckdb.DuckDBPyConnection, until: int | None) -> Counts:
         f"SELECT further, count(*) FROM staged WHERE {kept} AND further IS NOT NULL GROUP BY further ORDER BY further",
     )
     return Counts(
-        read=row[0] + row[7],
+        read=row[0] + row[7] + sum(filtered.values()),
         kept=row[1],
         after_end=row[2],
         reasons=dict(reasons) | ({MALFORMED: row[7]} if row[7] else {}),
@@ -208,37 +270,54 @@ def _count(connection: duckdb.DuckDBPyConnection, until: int | None) -> Counts:
         negative_lines=row[5],
         zero_lines=row[6],
         further=dict(further),
+        zoned=row[8],
+        filtered=sum(filtered.values()),
+        filtered_unknown=filtered.get(UNKNOWN, 0),
     )
 
 
-def _validate(connection: duckdb.DuckDBPyConnection, counts: Counts, data: DataConfig) -> None:
+def _validate(connection: duckdb.DuckDBPyConnection, counts: Counts, mapped: Mapped) -> None:
     if counts.read == 0:
         raise InputError("A log must have rows, but it has only a header.")
-    _require_one_zone(connection, data)
+    _require_one_zone(connection, _named(one.columns.timestamp for one in mapped.sources))
     nameless = counts.reasons.get(NO_CUSTOMER, 0)
-    named, bad = counts.read - nameless, sum(counts.reasons.values()) - nameless
+    left, bad = counts.read - counts.filtered, sum(counts.reasons.values()) - nameless
+    named = left - nameless
     reasons = ", ".join(f"{count:,} with {reason}" for reason, count in counts.reasons.items())
+    if left == 0:
+        raise InputError(f"A log must have usable rows, but the filter leaves out all {counts.read:,}: mend it.")
     if named == 0:
-        raise InputError(f"Rows must name a customer in column '{data.customer_id}', but none of {counts.read:,} does.")
-    if bad > data.max_reject_share * named:
+        columns = _named(one.columns.customer_id for one in mapped.sources)
+        raise InputError(f"Rows must name a customer in column {columns}, but none of {left:,} does.")
+    if bad > mapped.data.max_reject_share * named:
         raise InputError(
-            f"At most {data.max_reject_share:.0%} of the rows may be rejected, but {bad:,} of {named:,} were "
+            f"At most {mapped.data.max_reject_share:.0%} of the rows may be rejected, but {bad:,} of {named:,} were "
             f"({reasons}){_remedy(counts)}: mend the rows or raise --max-reject-share."
         )
+    _require_rows(counts)
+
+
+def _require_rows(counts: Counts) -> None:
     if counts.kept == 0:
+        reasons = ", ".join(f"{count:,} with {reason}" for reason, count in counts.reasons.items())
         found = reasons or f"{counts.after_end:,} lie at or after the end asked for"
-        raise InputError(f"A log must have usable rows, but of {counts.read:,} none is left: {found}.")
+        left = counts.read - counts.filtered
+        raise InputError(f"A log must have usable rows, but of {left:,} none is left: {found}.")
 
 
-def _require_one_zone(connection: duckdb.DuckDBPyConnection, data: DataConfig) -> None:
+def _require_one_zone(connection: duckdb.DuckDBPyConnection, columns: str) -> None:
     [row] = run(
         connection, "SELECT count(*) FILTER (zoned), count(*) FILTER (NOT zoned) FROM staged WHERE ts IS NOT NULL"
     )
     if row[0] and row[1]:
         raise InputError(
-            f"Timestamps must all name a time zone or none of them, but in column '{data.timestamp}' {row[0]:,} do and "
+            f"Timestamps must all name a time zone or none of them, but in column {columns} {row[0]:,} do and "
             f"{row[1]:,} do not: write them all in one way."
         )
+
+
+def _named(columns: Iterable[str]) -> str:
+    return " or ".join(f"'{name}'" for name in dict.fromkeys(columns))
 
 
 def _remedy(counts: Counts) -> str:
@@ -251,6 +330,10 @@ def _remedy(counts: Counts) -> str:
     )
 
 
+def _vocabularies(log: Log) -> tuple[tuple[str, ...], ...]:
+    return tuple(_vocabulary(log.connection, f"k{i}", log.until) for i in range(len(log.data.categorical)))
+
+
 def _vocabulary(connection: duckdb.DuckDBPyConnection, column: str, until: int | None) -> tuple[str, ...]:
     query = f"SELECT DISTINCT {column} FROM staged WHERE {_kept(until)} AND {column} IS NOT NULL ORDER BY 1"
     return tuple(str(row[0]) for row in run(connection, query))
@@ -258,17 +341,18 @@ def _vocabulary(connection: duckdb.DuckDBPyConnection, column: str, until: int |
 
 def _sorted_query(log: Log) -> str:
     """Kept rows in total order, texts of small vocabularies as codes; transaction lines stand before other events."""
-    numeric = [f"n{i}" for i in range(len(log.data.numeric))]
-    categories = [f"k{i}" for i in range(len(log.data.categorical))]
+    names = attribute_columns(log.data)
+    numeric, categories = ([name for name in names if name[0] == letter] for letter in "nk")
+    texts = [name for name in names if name[0] in "mw"]
     _register_codes(log)
     joins = "LEFT JOIN codes_further ON further = codes_further.value " + " ".join(
         f"LEFT JOIN codes_{name} ON staged.{name} = codes_{name}.value" for name in categories
     )
     code = f"coalesce(codes_further.code + {FIRST_FURTHER_TYPE}, 0)::SMALLINT AS code"
-    codes = [f"coalesce(codes_{name}.code, -1)::INTEGER AS {name}" for name in categories]
+    coded = [f"coalesce(codes_{name}.code, -1)::INTEGER AS {name}" for name in categories]
     # Categories are compared before numbers: the last line of an instant gives its categories to the netted line.
     order = ["customer", "ts", "code", "amount", *categories, *(f"{name} NULLS FIRST" for name in numeric), "row_hash"]
-    chosen = ", ".join(["customer", "ts", code, "amount", *numeric, *codes, "row_hash"])
+    chosen = ", ".join(["customer", "ts", code, "amount", *numeric, *coded, *texts, "row_hash"])
     return f"SELECT {chosen} FROM staged {joins} WHERE {_kept(log.until)} ORDER BY {', '.join(order)}"
 
 

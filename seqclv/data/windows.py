@@ -13,6 +13,7 @@ import pandas as pd
 
 from seqclv.data.events import (
     MICROSECONDS_PER_DAY,
+    NO_COUNTERPART,
     PURCHASE,
     REFUND,
     ZERO,
@@ -21,7 +22,7 @@ from seqclv.data.events import (
     FloatArray,
     IntArray,
 )
-from seqclv.data.netting import net_amounts, net_attributes
+from seqclv.data.netting import INSTANT_ROUNDING, net_amounts, net_attributes
 from seqclv.errors import InputError
 
 _WRITTEN = re.compile(r"\s*(\d{4}|$|NaT$)")  # a year first, or empty
@@ -80,19 +81,45 @@ def merged(events: Events, merge: str) -> Events:
     """Net the transaction lines of one customer in one period into one event; further types stay as they are.
 
     The merged event stands at its first line. It is a purchase if its net amount is above zero, a refund if below,
-    else a zero event.
+    else a zero event. Cancelled purchases are settled first (see `settled`).
     """
+    events = settled(events)
     lines = events.event_type == PURCHASE
     period = merge_period(merge)
     if period is not None:
-        events, lines = _netted(events, lines, period)
+        events, lines = _netted(events, lines, np.floor_divide(events.timestamp, period), _ROUNDING)
     sign = np.where(events.amount > 0, PURCHASE, np.where(events.amount < 0, REFUND, ZERO))
     return replace(events, event_type=np.where(lines, sign, events.event_type).astype(np.int16))
 
 
-def _netted(events: Events, lines: np.ndarray, period: int) -> tuple[Events, np.ndarray]:
+def settled(events: Events) -> Events:
+    """Leave out each cancelled purchase together with its cancellation where both of them are there.
+
+    The events are a cut in time, so what is there is what is known: as of a cutoff between a purchase and its
+    cancellation the purchase stands, as of one after both neither does. In a future window a purchase cancelled within
+    the window leaves nothing, one cancelled after it stands, and the cancellation of an earlier purchase is a refund.
+
+    A store keeps the lines of an instant apart where one of them has a counterpart; what is left of them is netted
+    here as it is when a store is built, in the same order, so that a cut is what it would be had the log ended there.
+    """
+    if events.counterpart is None:
+        return events
+    row = np.flatnonzero(events.counterpart != NO_COUNTERPART)
+    time, owner = events.counterpart[row], events.owner[row]
+    place = search(events.offset, events.timestamp, owner, time)
+    there = place < events.offset[owner + 1]
+    there[there] = events.timestamp[place[there]] == time[there]
+    keep = np.ones(len(events), dtype=bool)
+    keep[row[there]] = False
+    events = replace(events.rows(keep), counterpart=None)
+    return _netted(events, events.event_type == PURCHASE, events.timestamp, INSTANT_ROUNDING, last=True)[0]
+
+
+def _netted(
+    events: Events, lines: np.ndarray, bucket: IntArray, rounding: float, *, last: bool = False
+) -> tuple[Events, np.ndarray]:
+    """Net the lines of one customer and bucket; categories are those of the largest, of equals the first or last."""
     owner = events.owner
-    bucket = np.floor_divide(events.timestamp, period)
     index = np.flatnonzero(lines)
     new = np.ones(len(index), dtype=bool)
     new[1:] = (np.diff(owner[index]) != 0) | (np.diff(bucket[index]) != 0)
@@ -101,12 +128,12 @@ def _netted(events: Events, lines: np.ndarray, period: int) -> tuple[Events, np.
     first = index[new]  # the first line of each transaction
     start = np.flatnonzero(new)
     amount = events.amount.copy()
-    amount[first] = net_amounts(events.amount[index], start, _ROUNDING)
+    amount[first] = net_amounts(events.amount[index], start, rounding)
     numeric = {}
     for name, column in events.numeric.items():
         numeric[name] = column.copy()
         numeric[name][first] = net_attributes(column[index], start)
-    leading = index[_largest(events.amount[index], new)]  # the line that lends its categories
+    leading = index[_largest(events.amount[index], new, last)]  # the line that lends its categories
     categorical = {}
     for name, feature in events.categorical.items():
         codes = feature.codes.copy()
@@ -117,10 +144,10 @@ def _netted(events: Events, lines: np.ndarray, period: int) -> tuple[Events, np.
     return replace(events, amount=amount, numeric=numeric, categorical=categorical).rows(keep), lines[keep]
 
 
-def _largest(amount: FloatArray, new: np.ndarray) -> IntArray:
-    """Of each group, the position of the largest amount; the first of equals."""
-    group = np.cumsum(new)
-    order = np.lexsort((np.arange(len(amount)), -amount, group))
+def _largest(amount: FloatArray, new: np.ndarray, last: bool) -> IntArray:
+    """Of each group, the position of the largest amount; of equals the first or the last."""
+    group, position = np.cumsum(new), np.arange(len(amount))
+    order = np.lexsort((-position if last else position, -amount, group))
     return order[np.flatnonzero(new)]
 
 

@@ -1,6 +1,6 @@
 """The whole honest experiment from a raw log: for each cutoff train on what came before, score, compare.
 
-    OUT/<cutoff>/bundle/  forecasts.parquet  metrics.json      and pooled  OUT/metrics.json
+    OUT/<cutoff>/bundle/  plots/  forecasts.parquet  metrics.json      and pooled  OUT/metrics.json
     OUT/seed-S/<cutoff>/...                                    where several seeds are asked for
     .../<cutoff>/scores.npz                                    on request: what the metrics are computed from
 
@@ -38,6 +38,7 @@ from seqclv.evaluation.compare import (
     metrics_document,
     pooled_document,
 )
+from seqclv.evaluation.figures import evaluation_figures, save_figures
 from seqclv.evaluation.pieces import Piece, load_pieces, save_pieces
 from seqclv.files import whole_file
 from seqclv.training.train import train_bundle
@@ -167,6 +168,7 @@ def _run(
         announce=say,
     )
     write_results(window, model, results, task.out, baseline_forecasts=plan.baseline_forecasts)
+    save_figures(evaluation_figures(window, results, events, config.data.merge, fitted.curves), task.out)
     pieces = {name: Piece(result.scores, window.actual, result.seconds) for name, result in results.items()}
     if plan.keep_scores:
         save_pieces(pieces, task.out / "scores.npz")
@@ -210,7 +212,7 @@ def _require_ours(out: Path) -> None:
 
 def inputs_digest(config: Config, plan: BacktestPlan, store: EventStore) -> str:
     """A hash of what determines a backtest's result, but for the program itself."""
-    parts = [asdict(replace(config, data=replace(config.data, transactions=()))), asdict(plan), store.fingerprint]
+    parts = [asdict(replace(config, data=config.data.without_places())), asdict(plan), store.fingerprint]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -2,6 +2,7 @@
 
     OUT/<log>-<horizon>d/benchmark.json              what the backtest was made from and with
     OUT/<log>-<horizon>d/seed-S/<cutoff>/...         the backtest; see `seqclv.evaluation.backtest`
+    OUT/<log>-<horizon>d/truth.json                  of a simulated log; see `seqclv.evaluation.benchmark_truth`
 
 `seqclv.evaluation.benchmark_page` makes the page from these directories alone.
 """
@@ -25,11 +26,15 @@ from seqclv.data.store import EventStore, open_log
 from seqclv.data.windows import instant
 from seqclv.errors import InputError
 from seqclv.evaluation.backtest import BacktestPlan, backtest, inputs_digest, write_json
+from seqclv.evaluation.benchmark_truth import FILE as TRUTH
+from seqclv.evaluation.benchmark_truth import judge_truth
 from seqclv.version import __version__
 
 Announce = Callable[[str], None]
 
 RECORD = "benchmark.json"
+_SEASONAL = SimulationConfig(customers=5_000, days=1_096, mean_events=12, yearly_season=0.6)
+_TINY = SimulationConfig(customers=120, days=400, mean_events=8)
 _LIBRARIES = ("torch", "scikit-learn", "numpy")
 
 
@@ -40,6 +45,7 @@ class Log:
     title: str
     note: str
     source: Callable[[Path], DataConfig]  # given a directory for files that must be made
+    simulation: SimulationConfig | None = None  # of a log whose truth is known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +87,14 @@ def known_logs(online_retail: Path | None = None) -> dict[str, Log]:
             title="Simulated base with a yearly season",
             note="Pareto/NBD customers whose rate follows the year, with Gamma-Gamma amounts, three years: but for the "
             "season, the assumptions of the classical models hold exactly. It says nothing about real customers.",
-            source=_simulated(SimulationConfig(customers=5_000, days=1_096, mean_events=12, yearly_season=0.6)),
+            source=_simulated(_SEASONAL),
+            simulation=_SEASONAL,
         ),
         "quick": Log(
             title="A tiny simulated base",
             note="A rehearsal of the benchmark: nobody learns anything from its figures.",
-            source=_simulated(SimulationConfig(customers=120, days=400, mean_events=8)),
+            source=_simulated(_TINY),
+            simulation=_TINY,
         ),
     }
     if online_retail is not None:
@@ -144,7 +152,9 @@ def run_studies(
                 place = Path(workspace) / study.log
                 place.mkdir()
                 stores[study.log] = open_log(logs[study.log].source(place), place)
-            directories.append(_run(study, stores[study.log], out, config, tuple(seeds), quiet, say))
+            directory = _run(study, stores[study.log], out, config, tuple(seeds), quiet, say)
+            _judge_truth(study, logs[study.log], stores[study.log], directory, seeds)
+            directories.append(directory)
     return directories
 
 
@@ -165,9 +175,23 @@ def _run(
     if record.is_file() and json.loads(record.read_text()).get("inputs") == inputs:
         say(f"{study.name}: reusing the finished backtest of the same inputs, made by {maker(record)}")
         return directory
+    (directory / TRUTH).unlink(missing_ok=True)
     backtest(config, plan, directory, quiet=quiet, announce=lambda text: say(f"{study.name}: {text}"))
     write_json({"inputs": inputs, **_facts(study, seeds, config)}, record)
     return directory
+
+
+def _judge_truth(study: Study, log: Log, store: EventStore, directory: Path, seeds: Sequence[int]) -> None:
+    """Where the log was simulated and its study was not yet held against the truth, do so."""
+    if log.simulation is not None and not (directory / TRUTH).is_file():
+        judge_truth(
+            directory,
+            log.simulation,
+            store.read(),
+            cutoffs=study.cutoffs,
+            horizon_days=study.horizon_days,
+            seeds=seeds,
+        )
 
 
 def maker(record: Path) -> str:

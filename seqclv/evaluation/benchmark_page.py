@@ -11,6 +11,8 @@ import numpy as np
 from seqclv.comparison import MODEL_NAMES
 from seqclv.data.windows import Outcome
 from seqclv.evaluation.benchmark import RECORD, Log
+from seqclv.evaluation.benchmark_truth import FILE as TRUTH
+from seqclv.evaluation.benchmark_truth import MEASURES, TEXT, truth_rows
 from seqclv.evaluation.bootstrap import LOSSES, Difference, Losses, customer_losses, paired_differences
 from seqclv.evaluation.compare import OURS
 from seqclv.evaluation.forest import forest_chart
@@ -31,6 +33,7 @@ COLUMNS: tuple[tuple[str, str, str, str, str | float], ...] = (
     ("transactions", "bias", "bias", "+.1%", 0.0),
     ("transactions", "gini", "Gini", ".3f", "high"),
     ("transactions", "spearman", "Spearman", ".3f", "high"),
+    ("transactions", "pit_ks", "PIT-KS", ".3f", "low"),
     ("spend", "crps", "CRPS", ".2f", "low"),
     ("spend", "rmse", "RMSE", ".2f", "low"),
     ("spend", "mae_of_median", "MAE of median", ".2f", "low"),
@@ -38,6 +41,7 @@ COLUMNS: tuple[tuple[str, str, str, str, str | float], ...] = (
     ("spend", "gini", "Gini", ".3f", "high"),
     ("spend", "spearman", "Spearman", ".3f", "high"),
     ("spend", "coverage_90", "90 % interval covers", ".1%", 0.9),
+    ("spend", "pit_ks", "PIT-KS", ".3f", "low"),
     ("seconds", "fit", "fit", ".1f", "none"),
     ("seconds", "predict", "predict", ".1f", "none"),
 )
@@ -79,11 +83,13 @@ def write_page(directories: Sequence[Path], logs: Mapping[str, Log], page: Path,
     ]
     parts = [_head(records, resamples), _summary(studies, logs)]
     titled = ""
-    for record, windows in studies:
+    for directory, (record, windows) in zip(directories, studies, strict=True):
         if record["log"] != titled:
             titled = record["log"]
             parts.append(f"## {logs[titled].title}\n\n{logs[titled].note}")
         parts += [_window(window, record, logs[titled], page.parent / "images") for window in windows]
+        if (directory / TRUTH).is_file():
+            parts.append(_truth(json.loads((directory / TRUTH).read_text()), record, logs[titled]))
     with whole_file(page) as staging:
         staging.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
@@ -120,7 +126,9 @@ bold. A dash says that a method has no answer: nothing is invented for it.
 
 - **Bias** is the sum of forecasts / the sum of actual values - 1. **CRPS** judges the whole distribution, **RMSE** the
   mean, **MAE of median** the median. **Gini** (normalized) and **Spearman** judge the ranking. **ECE** is the mean gap
-  between forecast and actual share of churn. Churn is a window without a purchase.
+  between forecast and actual share of churn. Churn is a window without a purchase. **PIT-KS** is the largest gap
+  between the distribution of the (randomized) probability integral transforms and the uniform one that a calibrated
+  forecast gives.
 - **Differences** are the mean loss of seqclv / that of the other method - 1, below zero where seqclv is better, with
   the 95 % interval of a bootstrap by customer ({resamples:,} resamples, paired, losses averaged over the seeds first).
   'Better' and 'worse' stand where the interval leaves zero out. The interval holds the chance of the customers, not
@@ -193,6 +201,14 @@ def _window(window: Judged, record: Mapping[str, Any], log: Log, images: Path) -
     parts.append(f"![seqclv against each other method]({images.name}/{name})")
     if len(window.documents) > 1:
         parts.append(f"From the lowest to the highest seed, where seeds matter:\n\n{_spread(window)}")
+    return "\n\n".join(parts)
+
+
+def _truth(document: Mapping[str, Any], record: Mapping[str, Any], log: Log) -> str:
+    """The section of a simulated log that holds the forecasts against the truth."""
+    parts = [f"### {log.title}, {record['horizon_days']:g} days: forecasts against the truth", TEXT]
+    head = ["model", *(heading for _, heading, *_ in MEASURES)]
+    parts += [f"From {cutoff}:\n\n{_table(head, truth_rows(found))}" for cutoff, found in document.items()]
     return "\n\n".join(parts)
 
 

@@ -1,14 +1,15 @@
 """The plots of a comparison, by file name."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seqclv.data.events import MICROSECONDS_PER_DAY, PURCHASE, Events
-from seqclv.data.windows import merged
+from seqclv.data.windows import before, merged
 from seqclv.evaluation.compare import OURS, Result, Window, tracking_horizons
-from seqclv.evaluation.plots import curves_chart, decile_chart, reliability_chart, tracking_chart
+from seqclv.evaluation.plots import curves_chart, decile_chart, pit_chart, reliability_chart, tracking_chart
 from seqclv.predictive import FloatArray
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def evaluation_figures(
     merge: str,
     curves: Sequence[Sequence[Mapping[str, float]]] = (),
 ) -> dict[str, "Figure"]:
-    """Forecast against actual by decile, churn reliability, cumulative purchases and, where known, training curves.
+    """Cumulative purchases, deciles, probability integral transforms, churn reliability and, where known, curves.
 
     `events` are the raw lines of the whole log.
     """
@@ -37,17 +38,28 @@ def evaluation_figures(
         figures["deciles-spend"] = decile_chart(ours.spend, actual.spend, f"spend {days}")
     if ours.churn is not None:
         figures["churn-reliability"] = reliability_chart(ours.churn, actual.transactions == 0)
+    if ours.transaction_pit is not None:
+        figures["pit-purchases"] = pit_chart(ours.transaction_pit, f"purchases {days}")
+    if ours.spend_pit is not None:
+        figures["pit-spend"] = pit_chart(ours.spend_pit, f"spend {days}")
     if any(curves):
         figures["training-curves"] = curves_chart(curves)
     return figures
 
 
+def save_figures(figures: Mapping[str, "Figure"], out: Path) -> None:
+    """Write each plot as `out`/plots/<name>.png."""
+    (out / "plots").mkdir(parents=True, exist_ok=True)
+    for name, figure in figures.items():
+        figure.savefig(out / "plots" / f"{name}.png", dpi=150)
+
+
 def _tracking(window: Window, results: Mapping[str, Result], events: Events, merge: str) -> "Figure":
     rows = np.searchsorted(events.customer_id, window.history.customer_id)
-    known = merged(events.select(rows), merge)
-    day = known.timestamp[known.event_type == PURCHASE] // MICROSECONDS_PER_DAY
     cutoff = window.cutoff // MICROSECONDS_PER_DAY
     end = int(np.ceil(window.cutoff / MICROSECONDS_PER_DAY + window.horizon_days))
+    known = merged(before(events.select(rows), end * MICROSECONDS_PER_DAY), merge)
+    day = known.timestamp[known.event_type == PURCHASE] // MICROSECONDS_PER_DAY
     first = int(day.min(initial=cutoff))
     dates = np.arange(first, end)
     daily = np.bincount(np.clip(day[day < end] - first, 0, None), minlength=len(dates))

@@ -1,7 +1,8 @@
 """Metrics of forecasts against what happened: pure functions of arrays.
 
-Means are judged by bias and RMSE, the distribution by CRPS, the median by its absolute error (the absolute error of
-a mean rewards forecasting too little), ranking by Gini and Spearman, churn by AUC, Brier score and log-loss.
+Means are judged by bias and RMSE, the distribution by CRPS, its calibration by the probability integral transform, the
+median by its absolute error (the absolute error of a mean rewards forecasting too little), ranking by Gini and
+Spearman, churn by AUC, Brier score and log-loss.
 """
 
 import numpy as np
@@ -119,3 +120,35 @@ def crps_from_draws(draws: FloatArray, actual: FloatArray) -> FloatArray:
 def coverage(low: FloatArray, high: FloatArray, actual: FloatArray) -> float:
     """Share of actual values in [low, high]."""
     return float(np.mean((actual >= low) & (actual <= high)))
+
+
+def pit_from_pmf(pmf: FloatArray, actual: FloatArray, chance: FloatArray) -> FloatArray:
+    """[N] randomized probability integral transform of a count: F(y - 1) + chance P(y), uniform under the truth.
+
+    Args:
+        pmf: [N, M + 1] P(N = n), covering the actual counts.
+        actual: [N] counts.
+        chance: [N] independent uniform numbers in [0, 1).
+
+    Source: Czado, Gneiting and Held (2009), 'Predictive model assessment for count data'.
+    """
+    y = actual.astype(np.int64)[:, None]
+    at = np.take_along_axis(pmf, y, axis=1)[:, 0]
+    upto = np.take_along_axis(np.cumsum(pmf, axis=1), y, axis=1)[:, 0]
+    return np.clip(upto - (1 - chance) * at, 0.0, 1.0)
+
+
+def pit_from_draws(draws: FloatArray, actual: FloatArray, chance: FloatArray) -> FloatArray:
+    """[N] the same from draws [N, S]: the place of the actual value among them, ties and its own cell split at random.
+
+    Uniform under the truth for any number of draws, whether the values are discrete, continuous or both.
+    """
+    below = (draws < actual[:, None]).sum(axis=1)
+    tied = (draws == actual[:, None]).sum(axis=1)
+    return np.asarray((below + chance * (tied + 1)) / (draws.shape[1] + 1))
+
+
+def pit_ks(pit: FloatArray) -> float:
+    """Kolmogorov-Smirnov distance of probability integral transforms from the uniform distribution; 0 is perfect."""
+    ordered, n = np.sort(pit), len(pit)
+    return float(max((np.arange(1, n + 1) / n - ordered).max(), (ordered - np.arange(n) / n).max()))

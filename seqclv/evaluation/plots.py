@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqclv.evaluation.metrics import pit_ks
 from seqclv.predictive import FloatArray
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW = "#0072b2", "#d55e00", "#009e73", "#aa
 MODEL_COLOURS = {"seqclv": BLUE, "pareto_nbd": ORANGE, "bg_nbd": GREEN, "boosting": PURPLE, "formula": YELLOW}
 SHORT_NAMES = {"pareto_nbd": "Pareto/NBD", "bg_nbd": "BG/NBD"}  # where the key of metrics.json is not a name yet
 _GROUPS = 10
+_PIT_BINS = 20
 
 
 def decile_chart(forecast: FloatArray, actual: FloatArray, label: str) -> "Figure":
@@ -148,6 +150,44 @@ def reliability_chart(probability: FloatArray, happened: np.ndarray) -> "Figure"
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: f"{value:.0%}")
     return figure
+
+
+def pit_chart(pit: FloatArray, label: str) -> "Figure":
+    """Where in its forecast distribution each customer's actual value fell; flat where the forecast is calibrated.
+
+    Args:
+        pit: [N] probability integral transforms.
+        label: the quantity with its unit, such as 'purchases in 273 days'.
+    """
+    number = len(pit)
+    count, border = np.histogram(pit, bins=_PIT_BINS, range=(0.0, 1.0))
+    density, middle = count * _PIT_BINS / number, (border[1:] + border[:-1]) / 2
+    margin = 1.96 * np.sqrt((_PIT_BINS - 1) / number)  # of a bin's density if the forecast is the truth
+    subtitle = f"{number:,} customers, {label}: place of the actual value in its forecast distribution"
+    figure, axes = _canvas(_pit_title(pit), subtitle)
+    axes.bar(middle, density, width=0.9 / _PIT_BINS, color=BLUE, zorder=2)
+    axes.axhspan(max(1 - margin, 0), 1 + margin, color=SILVER, alpha=0.45, linewidth=0, zorder=3)
+    axes.axhline(1, color=INK, linewidth=1, zorder=4)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1.3 * max(float(density.max()), 1 + margin))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.set_xlabel("share of the forecast distribution below the actual value")
+    axes.set_ylabel("customers, relative to an even spread")
+    _legend(axes, {"actual": (BLUE, "s"), "calibrated, with 95 % interval": (SILVER, "s")})
+    return figure
+
+
+def _pit_title(pit: FloatArray) -> str:
+    """What a histogram of PITs says: too high or low, then too narrow or wide; chance is told from a finding."""
+    distance, number = pit_ks(pit), len(pit)
+    shift, spread = float(pit.mean()) - 0.5, float(np.mean(np.abs(pit - 0.5))) - 0.25
+    if distance * np.sqrt(number) < 1.36:  # the 95 % point of Kolmogorov's distribution
+        finding = "The forecast distributions are calibrated as far as can be told"
+    elif abs(shift) >= abs(spread):
+        finding = f"Actual values lie too {'high' if shift > 0 else 'low'} in their forecast distributions"
+    else:
+        finding = f"The forecast distributions are too {'narrow' if spread > 0 else 'wide'}"
+    return f"{finding} (PIT-KS {distance:.3f})"
 
 
 def curves_chart(curves: Sequence[Sequence[Mapping[str, float]]]) -> "Figure":

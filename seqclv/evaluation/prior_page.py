@@ -45,8 +45,8 @@ def prior_page(entries: Entries, card: Mapping[str, Any], plot: str) -> str:
         "`train` and `backtest` start from it (`--from-scratch` turns that off) and keep it as it is where training "
         "does not improve the likelihood of the customers held out for validation. It is one network of one size: a "
         "configuration with another `model` than the default starts from scratch. So does a base of more than "
-        f"{TrainingConfig().prior_purchases:,} purchases (`training.prior_purchases`): it has enough of its own. The prior knows no calendar: a "
-        "yearly season or a weekday pattern of a log is learned in training only.",
+        f"{TrainingConfig().prior_purchases:,} purchases (`training.prior_purchases`): it has enough of its own. The "
+        "prior knows no calendar: a yearly season or a weekday pattern of a log is learned in training only.",
         "",
         "## How it was made",
         "",

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seqclv.batch import DAYS_PER_YEAR
+from seqclv.forecast.discounting import integrals, leaving_time, squared_count, squared_spend
 from seqclv.model.process import PurchaseProcess, concatenate
 from seqclv.model.quantiles import by_support, spend_quantiles, transaction_quantiles
 from seqclv.model.season import SeasonalClock
@@ -16,6 +17,7 @@ from seqclv.predictive import FloatArray
 
 _SHORTEST_DAYS, _LONGEST_DAYS = 1e-3, 1e6  # between which the median time to the next purchase is sought
 _BISECTIONS = 48  # to a relative 1e-13
+_HORIZON_BLOCK = 16  # horizons whose integrals are held at once
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class ClockedProcess:
 
     def until(self, horizon_days: float) -> PurchaseProcess:
         """The process in clock time up to a horizon: its rates hold on average over the window."""
-        if self.clock is None:
+        if self.clock is None or math.isinf(horizon_days):  # over all time the season's mean is one
             return self.process
         passed = self.clock(torch.tensor(horizon_days, dtype=torch.float64))
         return self.process.faster(float(passed) / horizon_days)
@@ -118,6 +120,51 @@ class ProcessForecast:
         generator = torch.Generator().manual_seed(seed)
         counts, spend = self.until(horizon_days).sample([horizon_days], draws, generator)
         return np.asarray(counts[..., 0].numpy()), np.asarray(spend[..., 0].numpy())
+
+    def discounted_transactions(self, horizons_days: Sequence[float], rate: float) -> FloatArray:
+        """[N, H] E[sum of exp(-rate t_i)] over the purchases; `rate` is continuous, per day; H may be infinite."""
+        return self._discounted(horizons_days, rate, lambda p: p.log_rate.exp())
+
+    def discounted_spend(self, horizons_days: Sequence[float], rate: float) -> FloatArray:
+        """[N, H] E[sum of exp(-rate t_i) v_i]."""
+        return self._discounted(horizons_days, rate, lambda p: (p.log_rate + p.log_mean).exp())
+
+    def discounted_alive_days(self, horizons_days: Sequence[float], rate: float) -> FloatArray:
+        """[N, H] the integral of exp(-rate t) P(alive at t)."""
+        return self._discounted(horizons_days, rate, None)
+
+    def _discounted(
+        self, horizons_days: Sequence[float], rate: float, worth: Callable[[PurchaseProcess], Tensor] | None
+    ) -> FloatArray:
+        blocks = [horizons_days[i : i + _HORIZON_BLOCK] for i in range(0, len(horizons_days), _HORIZON_BLOCK)]
+        total = torch.cat([self._discounted_block(block, rate, worth) for block in blocks], dim=1)
+        return np.asarray((total / len(self.parts)).numpy())
+
+    def _discounted_block(
+        self, horizons_days: Sequence[float], rate: float, worth: Callable[[PurchaseProcess], Tensor] | None
+    ) -> Tensor:
+        """[N, H] summed over the networks."""
+        total = torch.zeros(len(self), len(horizons_days), dtype=torch.float64)
+        for part in self.parts:
+            found, process = integrals(part, horizons_days, rate), part.process
+            weight = process.weight if worth is None else process.weight * worth(process)
+            time = found.alive if worth is None else found.purchases
+            total += torch.einsum("nk,nkh->nh", weight, time)
+        return total
+
+    def transaction_variance(self, horizons_days: Sequence[float]) -> FloatArray:
+        """[N, H] Var[number of purchases in the window]."""
+        return self._by_horizon(squared_count, horizons_days) - self.expected_transactions(horizons_days) ** 2
+
+    def discounted_spend_variance(self, horizons_days: Sequence[float], rate: float) -> FloatArray:
+        """[N, H] Var[sum of exp(-rate t_i) v_i], the season taken at its mean over the window; H may be infinite."""
+
+        def variance(process: PurchaseProcess, horizon: float) -> Tensor:
+            time = leaving_time(process.log_hazard.exp() + rate, horizon)
+            mean = (process.weight * (process.log_rate + process.log_mean).exp() * time).sum(-1)
+            return squared_spend(process, horizon, rate) - mean.square()
+
+        return self._by_horizon(variance, horizons_days)
 
     def _by_horizon(
         self, answer: Callable[[PurchaseProcess, float], Tensor], horizons_days: Sequence[float]

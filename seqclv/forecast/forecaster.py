@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
+from seqclv.baselines.posterior import ClassicalForecast
 from seqclv.baselines.rfm import RfmTable, rfm_table
 from seqclv.bundle import Bundle
 from seqclv.data.assemble import event_batch
@@ -60,8 +61,11 @@ def checked_horizons(horizons_days: Sequence[float]) -> list[float]:
     return values
 
 
-def predict(bundle: Bundle, history: Events, cutoff: int) -> Predictive:
-    """The predictive distributions of every customer of merged histories, as of the cutoff (microseconds)."""
+def predict(bundle: Bundle, history: Events, cutoff: int) -> ProcessForecast | ClassicalForecast:
+    """The predictive distributions of every customer of merged histories, as of the cutoff (microseconds).
+
+    They answer both `seqclv.predictive.Predictive` and `seqclv.predictive.Discounted`.
+    """
     if bundle.classical is not None:
         return bundle.classical.forecast(rfm_table(history, cutoff))
     if bundle.kind == "prior":

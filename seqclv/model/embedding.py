@@ -1,4 +1,7 @@
-"""Embed events: numeric features by a linear map, categorical ones by tables with an out-of-vocabulary entry."""
+"""Embed events and customers.
+
+Numeric features go through a linear map, categorical ones through tables with an out-of-vocabulary entry.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -37,3 +40,22 @@ class EventEmbedding(nn.Module):
         for g, table in enumerate(self.tables):
             embedded = embedded + table(categorical[..., g])
         return torch.tanh(embedded)
+
+
+class StaticEmbedding(nn.Module):
+    """Attributes of customers [N, 2 A], [N, T] -> [N, size]. It starts at zero: training starts as if without them."""
+
+    def __init__(self, schema: FeatureSchema, size: int) -> None:
+        super().__init__()
+        self.numeric = nn.Linear(2 * len(schema.static_numeric), size, bias=False) if schema.static_numeric else None
+        self.tables = nn.ModuleList(nn.Embedding(len(f.vocabulary) + 1, size) for f in schema.static_categorical)
+        for weight in self.parameters():
+            nn.init.zeros_(weight)
+
+    def forward(self, hidden: Tensor, numeric: Tensor, categorical: Tensor) -> Tensor:
+        """`hidden` [N, size] plus the embeddings of all attributes."""
+        if self.numeric is not None:
+            hidden = hidden + self.numeric(numeric)
+        for t, table in enumerate(self.tables):
+            hidden = hidden + table(categorical[:, t])
+        return hidden

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from seqclv.batch import EventBatch, FeatureSchema
 from seqclv.config import ModelConfig
-from seqclv.model.embedding import EventEmbedding
+from seqclv.model.embedding import EventEmbedding, StaticEmbedding
 from seqclv.model.encoder import build_encoder
 from seqclv.model.process import PurchaseProcess
 from seqclv.model.season import SeasonalClock
@@ -24,8 +24,9 @@ class Network(nn.Module):
     """History and cutoff -> `PurchaseProcess`, in the schema's units and on the time of `season`.
 
     Rates, hazards and mean amounts are offsets from what conjugate posteriors would say (the anchor), and the last
-    layers start near zero, so that training starts at something like the classical model. Each kind of offset is the
-    sum of a linear map of the query's features, common to all behaviours, and of each behaviour's own answer of the
+    layers start near zero, so that training starts at something like the classical model. Rates and amounts follow the
+    customer's trend by weights that all customers share, as in exponential smoothing. Each kind of offset is the sum
+    of a linear map of the query's features, common to all behaviours, and of each behaviour's own answer of the
     two-layer network: the linear part is learned in few steps, before the other overfits.
     """
 
@@ -46,11 +47,13 @@ class Network(nn.Module):
         nn.init.zeros_(self.head.bias)
         self.shift = nn.Linear(len(schema.query_mean), 5, bias=False)
         nn.init.zeros_(self.shift.weight)
+        self.trend = nn.Parameter(torch.zeros(2, len(schema.trailing_windows_days)))
         spread = torch.linspace(-1.0, 1.0, k)
         self.start_rate = nn.Parameter(1.5 * spread)
         self.start_hazard = nn.Parameter(2.0 * _shuffled(spread, 3))
         self.start_mean = nn.Parameter(0.5 * _shuffled(spread, 5))
         self.start_shape = nn.Parameter(torch.full((k,), math.log(2.0)))
+        self.static = StaticEmbedding(schema, config.query_size)  # last: the other weights are drawn as without it
 
     def forward(self, batch: EventBatch) -> PurchaseProcess:
         """The processes of the batch's N queries."""
@@ -63,8 +66,12 @@ class Network(nn.Module):
             code = self.context(batch.context)[batch.query_base]  # [N, CODE_SIZE]
             inputs.append(code)
             shift = shift + self.context.shift(code, batch.query)
-        answer = self.head(self.query(torch.cat(inputs, dim=-1)))
-        return self._process(answer.float(), shift.float(), batch.anchor)
+        hidden = self.query[0](torch.cat(inputs, dim=-1))
+        hidden = self.static(hidden, batch.static_numeric, batch.static_categorical)
+        answer = self.head(self.query[1:](hidden))
+        trend = (batch.trend * self.trend).sum(-1)  # [N, 2]
+        anchor = torch.cat([batch.anchor[:, :2] + trend, batch.anchor[:, 2:]], dim=-1)
+        return self._process(answer.float(), shift.float(), anchor)
 
     def _process(self, answer: Tensor, shift: Tensor, anchor: Tensor) -> PurchaseProcess:
         gone = answer[:, :1] + shift[:, :1]

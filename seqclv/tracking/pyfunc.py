@@ -76,7 +76,13 @@ class ForecastModel:
     def _columns(self) -> DataConfig:
         """The log's further columns under their own names. A bad row is refused: there is no place to set it aside."""
         given = self.bundle.config.data
-        plain = DataConfig(event_type=given.event_type, merge=self.bundle.merge, max_reject_share=0.0)
+        plain = DataConfig(
+            event_type=given.event_type,
+            types=given.types,
+            merge=self.bundle.merge,
+            max_reject_share=0.0,
+            require_columns=False,
+        )
         if self.bundle.classical is not None:
             return plain
         return replace(plain, numeric=given.numeric, categorical=given.categorical)
@@ -124,11 +130,12 @@ def _require_names(data: pd.DataFrame) -> None:
 def _lines(rows: pd.DataFrame, columns: DataConfig) -> pd.DataFrame:
     """One row per event from one row per customer."""
     plural = {"timestamps": "timestamp", "amounts": "amount"}
-    further = {n: n for n in (columns.event_type, *columns.numeric, *columns.categorical) if n is not None}
-    missing = [name for name in ("customer_id", *plural, *further) if name not in rows.columns]
+    named = (columns.event_type, *columns.numeric, *columns.categorical)
+    further = {name: name for name in named if name is not None and name in rows.columns}
+    missing = [name for name in ("customer_id", *plural) if name not in rows.columns]
     if missing:
         raise InputError(
-            f"One row per customer needs the columns {', '.join(['customer_id', *plural, *further])}, but "
+            f"One row per customer needs the columns {', '.join(['customer_id', *plural])}, but "
             f"{', '.join(missing)} is missing: add it as lists, or give one row per event."
         )
     twice = rows["customer_id"].duplicated()

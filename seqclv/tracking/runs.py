@@ -24,7 +24,8 @@ import yaml
 
 from seqclv.bundle import git_commit
 from seqclv.config import Config
-from seqclv.tracking.store import Store, plain, quietly, without_credentials
+from seqclv.credentials import without_credentials
+from seqclv.tracking.store import Store, plain, quietly
 from seqclv.version import __version__
 
 if TYPE_CHECKING:

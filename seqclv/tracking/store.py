@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seqclv.credentials import without_credentials
 from seqclv.errors import InputError
 
 if TYPE_CHECKING:
@@ -163,11 +164,6 @@ def _settings(values: Mapping[str, str]) -> Iterator[None]:
     finally:
         for name in added:
             del os.environ[name]
-
-
-def without_credentials(text: str) -> str:
-    """A text whose URIs no longer hold a user and password."""
-    return re.sub(r"://[^/@\s'\"]+@", "://***@", text)
 
 
 def plain(error: Exception) -> str:

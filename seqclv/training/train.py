@@ -11,7 +11,10 @@ from seqclv.baselines.rfm import rfm_table
 from seqclv.bundle import Bundle, git_commit
 from seqclv.config import Config, DataConfig
 from seqclv.data.events import PURCHASE, Events
+from seqclv.data.profile import input_profile, input_table
 from seqclv.data.windows import to_timestamp
+from seqclv.forecast.levels import with_levels
+from seqclv.forecast.tiering import with_tiers
 from seqclv.training.fit import FitResult, Observer, fit_networks
 
 
@@ -39,32 +42,35 @@ def train_bundle(
         horizon_days=horizon_days,
         fingerprint=fingerprint,
         training=facts,
+        inputs=input_profile(input_table(history, cutoff)),
         schema=result.schema,
         networks=result.networks,
         git_commit=git_commit(),
     )
-    return bundle, result
+    return with_tiers(with_levels(bundle, history, cutoff), history, cutoff), result
 
 
 def classical_bundle(
     kind: ClassicalKind, history: Events, cutoff: int, *, horizon_days: float, config: Config, fingerprint: str
 ) -> Bundle:
     """Fit a classical model, as deployable as the network."""
-    return Bundle(
+    bundle = Bundle(
         kind=kind,
         config=portable(config),
         training_cutoff=cutoff,
         horizon_days=horizon_days,
         fingerprint=fingerprint,
         training=_facts(history),
+        inputs=input_profile(input_table(history, cutoff)),
         classical=fit_classical(kind, rfm_table(history, cutoff)),
         git_commit=git_commit(),
     )
+    return with_tiers(with_levels(bundle, history, cutoff), history, cutoff)
 
 
 def portable(config: Config) -> Config:
     """The configuration as a bundle carries it: without where the log and the tracking server lie."""
-    return replace(config, data=replace(config.data, transactions=()), tracking=replace(config.tracking, uri=None))
+    return replace(config, data=config.data.without_places(), tracking=replace(config.tracking, uri=None))
 
 
 def _facts(history: Events) -> dict[str, object]:

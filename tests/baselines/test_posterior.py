@@ -230,6 +230,52 @@ def test_every_forecast_is_coherent(forecast, horizon, factor):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_the_median_time_to_the_next_purchase_follows_from_churn(table, kind):
+    forecast = MODELS[kind].forecast(table)
+    median = forecast.next_purchase_median()
+    known = np.flatnonzero(~np.isnan(median))
+    assert 0 < len(known) < len(median)
+    for i in known:
+        assert forecast.churn_probability([median[i]])[i, 0] == pytest.approx(0.5, abs=1e-9)
+    late = forecast.churn_probability([4000.0])[:, 0]
+    assert (late[np.isnan(median)] > 0.5).all()
+
+
+@settings(max_examples=40)
+@given(
+    kind=st.sampled_from(KINDS),
+    parameters=st.tuples(*[st.floats(np.log(lower), np.log(5_000.0)) for lower in (0.02, 5.0, 0.02, 5.0)]),
+    chance=st.floats(0.501, 1.0),
+)
+def test_the_median_time_to_the_next_purchase_is_where_churn_crosses_a_half(kind, parameters, chance):
+    r, alpha, s, beta = np.exp(parameters)
+    one = np.ones(1)
+    family = ParetoNbdFuture if kind == "pareto_nbd" else BgNbdFuture
+    forecast = ClassicalForecast(chance * one, family(r * one, alpha * one, s, beta * one), None)
+    median = forecast.next_purchase_median()[0]
+    if np.isnan(median):
+        assert forecast.churn_probability([2_000.0])[0, 0] > 0.5
+    elif r / alpha * median < 100:  # of longer times a forecast takes many nodes
+        early, late = forecast.churn_probability([median * 0.999, median * 1.001])[0]
+        assert early >= 0.5 - 1e-7 and late <= 0.5 + 1e-7
+
+
+def test_the_median_time_to_the_next_purchase_agrees_with_simulated_customers():
+    generator, draws = np.random.default_rng(0), 200_000
+    shape, scale, s, beta = 2.6, 60.0, 0.6, 300.0
+    rate = generator.gamma(shape, 1 / scale, draws)
+    life = generator.exponential(1 / generator.gamma(s, 1 / beta, draws))
+    wait = generator.exponential(1 / rate)
+    wait[wait > life] = np.inf
+    alive = np.array([0.9])
+    gone = generator.random(draws) > alive
+    forecast = ClassicalForecast(
+        alive, ParetoNbdFuture(np.array([shape]), np.array([scale]), s, np.array([beta])), None
+    )
+    assert forecast.next_purchase_median()[0] == pytest.approx(np.median(np.where(gone, np.inf, wait)), rel=0.02)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_customer_is_forecast_the_same_in_any_company(table, kind):
     whole = MODELS[kind].forecast(table)
     for i in range(len(table)):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqclv.data.events import FIRST_FURTHER_TYPE, MICROSECONDS_PER_DAY, PURCHASE, REFUND
-from seqclv.data.features import anchors, event_features, ledger, locate, query_features, targets
+from seqclv.data.features import anchors, event_features, ledger, locate, query_features, targets, trends
 from seqclv.data.schema import derive_schema
 from seqclv.data.windows import before, history
 
@@ -48,6 +48,7 @@ def test_query_features_do_not_change_when_the_future_is_cut_off(random_log, see
     whole, cut = (ask(e, schema, rows, cutoffs) for e in (events, before(events, cutoff)))
     np.testing.assert_allclose(query_features(*whole, schema), query_features(*cut, schema), rtol=0, atol=1e-6)
     np.testing.assert_allclose(anchors(*whole, schema), anchors(*cut, schema), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(trends(*whole, schema), trends(*cut, schema), rtol=0, atol=1e-6)
 
 
 def test_query_features_are_finite_for_every_customer_and_day(random_log):
@@ -160,6 +161,17 @@ def test_anchors_are_the_means_of_conjugate_posteriors(events_of):
     assert np.exp(mean) * schema.amount_scale == pytest.approx((12 + schema.amount_mean * schema.amount_scale) / 3)
 
 
+def test_a_trend_compares_windows_with_what_a_steady_customer_would_do(events_of):
+    events = events_of([("a", 0, 10), ("a", 80, 10), ("a", 90, 40), ("b", 0, 5), ("b", 50, 5), ("b", 100, 5)])
+    schema = replace(
+        derive_schema(events, 101 * DAY, merge="1d", max_history_events=9), trailing_windows_days=(25.0, 1000.0)
+    )
+    (counts, amounts), _ = trends(*ask(events, schema, np.array([0, 1]), np.full(2, 100 * DAY)), schema)
+    # In the last quarter of a's 100 days fell two of three purchases, worth 25 on average where all are worth 20.
+    np.testing.assert_allclose(np.exp(counts), [(2 + 2) / (0.75 + 2), 1])
+    np.testing.assert_allclose(np.exp(amounts), [(50 + 2 * 20) / (4 * 20), 1])
+
+
 # -- numerical traps ---------------------------------------------------------------------------------------------
 
 
@@ -187,9 +199,11 @@ def test_units_of_time_and_money_do_not_matter(random_log, time, money):
     one, other = (rescaled(events), rescaled(events, time=time, money=money))
     rows, cutoffs = everyone(events, END - 50 * DAY)
     asked = [ask(e, schema, rows, cutoffs * factor) for (e, schema), factor in ((one, 1), (other, time))]
-    for answer in (query_features, anchors):
+    for answer in (query_features, anchors, trends):
         left, right = (answer(*a, schema) for a, (_, schema) in zip(asked, (one, other), strict=True))
-        keep = slice(None) if answer is anchors or not other[1].harmonics else slice(0, -2)  # the day of the year
+        keep = (
+            slice(None) if answer is not query_features or not other[1].harmonics else slice(0, -2)
+        )  # the day of the year
         np.testing.assert_allclose(left, right[:, keep], atol=1e-5)
     left, right = (event_features(*pair)[0] for pair in (one, other))
     for column in (0, 1, 2, 3):  # log gap, log age, is first, log amount; the others are of the calendar

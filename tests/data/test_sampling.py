@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seqclv.config import DataConfig
 from seqclv.data.events import MICROSECONDS_PER_DAY, PURCHASE
-from seqclv.data.sampling import draw_cutoffs, draw_horizons, uniforms, validation_customers
+from seqclv.data.sampling import draw_cutoffs, draw_horizons, read_sample, uniforms, validation_customers
+from seqclv.data.store import build_store
 from seqclv.data.windows import history
 
 DAY = MICROSECONDS_PER_DAY
@@ -143,3 +145,30 @@ def test_the_validation_split_of_a_customer_never_changes(random_log):
 def test_any_text_is_a_customer_id(names):
     drawn = uniforms(np.array(names, dtype=object), 1, 0)[:, 0]
     assert len(set(drawn)) == len(names)
+
+
+# -- bases too large for memory -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def store(small_log, tmp_path_factory):
+    return build_store(DataConfig(transactions=(str(small_log),)), tmp_path_factory.mktemp("store") / "s")
+
+
+def test_a_base_that_fits_is_read_whole(store):
+    assert read_sample(store, 300).customers == store.customers == 300
+
+
+def test_of_a_larger_base_a_sample_of_whole_customers_is_read(store):
+    sample, everyone = read_sample(store, 100), store.read()
+    assert 70 <= sample.customers <= 130
+    rows = np.searchsorted(everyone.customer_id, sample.customer_id)
+    kept = everyone.select(rows)
+    assert (kept.customer_id == sample.customer_id).all()
+    np.testing.assert_array_equal(kept.timestamp, sample.timestamp)
+    np.testing.assert_array_equal(kept.offset, sample.offset)
+
+
+def test_a_larger_sample_holds_the_smaller_one(store):
+    small, large = read_sample(store, 50), read_sample(store, 200)
+    assert set(small.customer_id) < set(large.customer_id)

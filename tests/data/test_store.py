@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from seqclv.config import DataConfig
-from seqclv.data import building, transactions
+from seqclv.data import archive, building
 from seqclv.data.events import Events
 from seqclv.data.report import concentration
 from seqclv.data.simulate import SimulationConfig, simulate, write
@@ -67,7 +67,7 @@ def test_the_size_of_batches_does_not_matter(
     store: EventStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netted = build_store(DataConfig(transactions=("dataset:cdnow_sample",)), tmp_path / "netted")
-    monkeypatch.setattr(transactions, "BATCH_ROWS", 2048)
+    monkeypatch.setattr(archive, "BATCH_ROWS", 2048)
     again = build_store(DataConfig(transactions=("dataset:cdnow_sample",)), tmp_path / "again")
     assert again.fingerprint == netted.fingerprint
     assert again.info.report == netted.info.report

@@ -127,7 +127,14 @@ def test_other_text_is_an_unparsable_timestamp(tmp_path: Path, text: str) -> Non
     assert store.info.report["rejected_by_reason"] == {"unparsable timestamp": 1}
     rejects = pq.read_table(store.path / "rejects.parquet").to_pylist()
     assert rejects == [
-        {"reason": "unparsable timestamp", "line": None, "customer_id": "b", "timestamp": text, "amount": "1"}
+        {
+            "reason": "unparsable timestamp",
+            "line": None,
+            "instant": None,
+            "customer_id": "b",
+            "timestamp": text,
+            "amount": "1",
+        }
     ]
 
 
@@ -216,6 +223,22 @@ def test_bad_amounts_are_rejected_with_their_reason(tmp_path: Path) -> None:
         "unparsable amount": 2,
         "amount out of range": 1,
     }
+
+
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()])
+def test_not_a_number_in_parquet_is_no_amount_and_no_customer(tmp_path: Path, kind: pa.DataType) -> None:
+    values = [np.float16(v) if kind == pa.float16() else v for v in (1.0, 2.0, float("nan"))]
+    for column, reason in (("amount", "no amount"), ("customer_id", "no customer")):
+        if column == "amount" or kind != pa.float16():
+            pq.write_table(table(**{column: pa.array(values, kind)}), tmp_path / "log.parquet")
+            store = build_store(DataConfig(transactions=(str(tmp_path / "log.parquet"),)), tmp_path / "store")
+            assert store.info.report["rejected_by_reason"] == {reason: 1}
+            assert np.isfinite(store.read().amount).all()
+
+
+def test_digits_grouped_by_underscores_are_no_amount(tmp_path: Path) -> None:
+    store = store_of(tmp_path, GOOD + "b,2024-01-01,1_000\n")
+    assert store.info.report["rejected_by_reason"] == {"unparsable amount": 1}
 
 
 def test_negative_and_zero_amounts_are_kept_and_counted(tmp_path: Path) -> None:

@@ -18,11 +18,13 @@ from seqclv.errors import InputError
 CUTOFFS = ["2021-03-01", "2021-07-01"]
 MODELS = ["seqclv", "seqclv_prior", "pareto_nbd", "bg_nbd", "boosting", "formula"]
 SECTIONS = {
-    "transactions": {"bias", "rmse", "mae_of_median", "crps", "gini", "spearman"},
-    "spend": {"bias", "rmse", "mae_of_median", "crps", "gini", "spearman", "coverage_90"},
+    "transactions": {"bias", "rmse", "mae_of_median", "crps", "gini", "spearman", "pit_ks"},
+    "spend": {"bias", "rmse", "mae_of_median", "crps", "gini", "spearman", "coverage_90", "pit_ks"},
     "churn": {"auc", "brier", "log_loss", "ece"},
     "seconds": {"fit", "predict"},
 }
+PLOTS = ("cumulative-purchases", "deciles-purchases", "deciles-spend", "churn-reliability", "training-curves")
+PLOTS += ("pit-purchases", "pit-spend")
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,7 @@ def files_below(directory):
 def test_every_file_of_the_contract_is_there_and_nothing_else(finished):
     per_cutoff = ["bundle/bundle.json", "bundle/card.md", "bundle/weights.safetensors", "forecasts.parquet"]
     per_cutoff += [f"forecasts-{name}.parquet" for name in MODELS[1:]] + ["metrics.json"]
+    per_cutoff += [f"plots/{name}.png" for name in PLOTS]
     expected = [f"{cutoff}/{name}" for cutoff in CUTOFFS for name in per_cutoff]
     assert files_below(finished) == sorted([*expected, "metrics.json"])
     assert [path.name for path in finished.parent.iterdir()] == ["out"]

@@ -159,3 +159,76 @@ def test_crps_from_draws_equals_the_sum_over_pairs():
     draws, actual = rng.gamma(0.5, size=(5, 9)), rng.gamma(1.0, size=5)
     spread = np.abs(draws[:, :, None] - draws[:, None]).sum((1, 2)) / (9 * 8) / 2
     np.testing.assert_allclose(metrics.crps_from_draws(draws, actual), np.abs(draws - actual[:, None]).mean(1) - spread)
+
+
+# -- probability integral transforms ------------------------------------------------------------------------------
+
+
+CUSTOMERS = 4_000
+CHANCE_LEVEL = 1.95 / np.sqrt(CUSTOMERS)  # exceeded once in a thousand times under the truth (Kolmogorov)
+
+
+def negative_binomials(rng):
+    """[N, M + 1] the PMFs of customers from hardly ever to often buying, and counts drawn from them."""
+    shape, p = rng.uniform(0.2, 3, CUSTOMERS), rng.uniform(0.1, 0.9, CUSTOMERS)
+    pmf = stats.nbinom.pmf(np.arange(400), shape[:, None], p[:, None])
+    return pmf, rng.negative_binomial(shape, p).astype(np.float64)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pits_of_the_true_counts_are_uniform_however_many_customers_buy_nothing(seed):
+    rng = np.random.default_rng(seed)
+    pmf, actual = negative_binomials(rng)
+    assert (actual == 0).mean() > 0.3
+    assert metrics.pit_ks(metrics.pit_from_pmf(pmf, actual, rng.random(CUSTOMERS))) < CHANCE_LEVEL
+
+
+@pytest.mark.parametrize("draws", [1, 9, 256])
+def test_pits_from_any_number_of_true_draws_are_uniform(draws):
+    rng = np.random.default_rng(draws)
+    spend = rng.gamma(1.5, rng.uniform(5, 50, (CUSTOMERS, 1)), (CUSTOMERS, draws + 1))
+    spend[rng.random(spend.shape) < 0.4] = 0  # an atom, as of customers who buy nothing
+    pit = metrics.pit_from_draws(spend[:, 1:], spend[:, 0], rng.random(CUSTOMERS))
+    assert metrics.pit_ks(pit) < CHANCE_LEVEL
+
+
+@given(st.integers(0, 10**6), st.floats(0.5, 0.8))
+def test_pits_detect_a_forecast_that_is_too_narrow(seed, narrow):
+    rng = np.random.default_rng(seed)
+    draws = narrow * rng.standard_normal((CUSTOMERS, 64))
+    pit = metrics.pit_from_draws(draws, rng.standard_normal(CUSTOMERS), rng.random(CUSTOMERS))
+    assert metrics.pit_ks(pit) > CHANCE_LEVEL
+    assert np.abs(pit - 0.5).mean() > 0.26  # both ends are too full
+
+
+@given(st.integers(0, 10**6), st.floats(0.2, 1.0), st.sampled_from([-1, 1]))
+def test_pits_detect_a_shifted_forecast_and_its_direction(seed, shift, sign):
+    rng = np.random.default_rng(seed)
+    draws = sign * shift + rng.standard_normal((CUSTOMERS, 64))
+    pit = metrics.pit_from_draws(draws, rng.standard_normal(CUSTOMERS), rng.random(CUSTOMERS))
+    assert metrics.pit_ks(pit) > CHANCE_LEVEL
+    assert np.sign(0.5 - pit.mean()) == sign
+
+
+def test_pits_of_counts_detect_a_forecast_of_too_many_purchases():
+    rng = np.random.default_rng(0)
+    mean = rng.uniform(0.5, 4, (CUSTOMERS, 1))
+    pmf = stats.poisson.pmf(np.arange(60), 1.2 * mean)
+    assert (
+        metrics.pit_ks(metrics.pit_from_pmf(pmf, rng.poisson(mean[:, 0]).astype(float), rng.random(CUSTOMERS))) > 0.04
+    )
+
+
+def test_pits_of_counts_from_pmf_and_from_many_draws_agree():
+    rng = np.random.default_rng(1)
+    pmf, actual = (part[:300] for part in negative_binomials(rng))
+    chance = rng.random(300)
+    draws = np.stack([rng.choice(400, 20_000, p=p / p.sum()) for p in pmf]).astype(np.float64)
+    exact = metrics.pit_from_pmf(pmf, actual, chance)
+    np.testing.assert_allclose(metrics.pit_from_draws(draws, actual, chance), exact, atol=0.02)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=50))
+def test_the_ks_distance_is_that_of_scipy(pit):
+    values = np.array(pit)
+    assert metrics.pit_ks(values) == pytest.approx(stats.kstest(values, "uniform").statistic, abs=1e-12)

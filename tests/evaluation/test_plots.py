@@ -6,7 +6,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from seqclv.evaluation.plots import curves_chart, decile_chart, reliability_chart, tracking_chart
+from seqclv.evaluation.plots import curves_chart, decile_chart, pit_chart, reliability_chart, tracking_chart
 
 DAYS = np.arange("2024-01-01", "2024-07-01", dtype="datetime64[D]")
 
@@ -91,6 +91,29 @@ def test_a_reliability_chart_says_the_mean_gap():
     happened = np.tile([True, False], 500)
     figure = reliability_chart(np.full(1000, 0.6), happened)
     assert "Churn probabilities miss by 10.0 points on average" in drawn(figure)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "finding"),
+    [
+        (1, 1, "The forecast distributions are calibrated as far as can be told"),
+        (0.5, 0.5, "The forecast distributions are too narrow"),
+        (2, 2, "The forecast distributions are too wide"),
+        (2, 1, "Actual values lie too high in their forecast distributions"),
+        (1, 2, "Actual values lie too low in their forecast distributions"),
+    ],
+)
+def test_a_pit_chart_says_what_is_wrong_with_a_distribution(a, b, finding):
+    pit = np.random.default_rng(0).beta(a, b, 2_000)
+    texts = drawn(pit_chart(pit, "spend in 90 days"))
+    assert texts[0].startswith(f"{finding} (PIT-KS 0.")
+    assert texts[1].startswith("2,000 customers, spend in 90 days")
+
+
+def test_a_pit_chart_of_few_customers_claims_nothing():
+    assert title(pit_chart(np.array([0.2, 0.9]), "purchases")).startswith(
+        "The forecast distributions are calibrated as"
+    )
 
 
 def test_a_curves_chart_says_which_weights_were_kept():

@@ -15,8 +15,8 @@ from seqclv.model.process import PurchaseProcess
 
 HORIZON = 20.0
 SECTIONS = {
-    "transactions": {"bias", "rmse", "mae_of_median", "crps", "gini", "spearman"},
-    "spend": {"bias", "rmse", "mae_of_median", "crps", "gini", "spearman", "coverage_90"},
+    "transactions": {"bias", "rmse", "mae_of_median", "crps", "gini", "spearman", "pit_ks"},
+    "spend": {"bias", "rmse", "mae_of_median", "crps", "gini", "spearman", "coverage_90", "pit_ks"},
     "churn": {"auc", "brier", "log_loss", "ece"},
 }
 
@@ -67,6 +67,40 @@ def test_a_distribution_scores_well_on_what_it_generated(result, actual):
     assert found["churn"]["auc"] > 0.6
 
 
+def test_pits_of_the_truth_are_uniform_and_of_a_distorted_forecast_are_not(forecast, table, actual, result):
+    found = sections(result, actual)
+    limit = 1.95 / np.sqrt(len(forecast))
+    assert found["transactions"]["pit_ks"] < limit and found["spend"]["pit_ks"] < limit
+    p = forecast.until(HORIZON)
+    other = one_process(PurchaseProcess(p.log_weight, p.log_rate + 0.7, p.log_hazard, p.log_shape, p.log_mean + 0.7))
+    worse = sections(scores(other, table, actual, HORIZON), actual)
+    assert worse["transactions"]["pit_ks"] > limit and worse["spend"]["pit_ks"] > limit
+
+
+def test_the_chance_in_pits_depends_on_the_customer_alone(forecast, table, actual, result):
+    rows = np.arange(100, 400)
+    part = one_process(forecast.until(HORIZON).select(torch.from_numpy(rows)))
+    some = scores(part, table.take(rows), Outcome(*(c[rows] for c in vars(actual).values())), HORIZON, seed=9)
+    np.testing.assert_allclose(some.transaction_pit, result.transaction_pit[rows], atol=1e-9)
+    nobody = (actual.spend[rows] == 0) & (some.churn > 0.05)
+    np.testing.assert_allclose(some.spend_pit[nobody], result.spend_pit[rows][nobody], atol=0.15)  # other draws
+
+
+def test_amounts_that_are_unknown_have_no_pit_and_no_crps(forecast, table, actual):
+    class CountsOnly:
+        """Counts of a forecast, with draws of spend that are no numbers."""
+
+        expected_transactions, transaction_pmf = forecast.expected_transactions, forecast.transaction_pmf
+
+        def sample(self, horizon_days, draws, seed):
+            counts, spend = forecast.sample(horizon_days, draws, seed)
+            return counts, np.full_like(spend, np.nan)
+
+    found = sections(scores(CountsOnly(), table, actual, HORIZON), actual)
+    assert found["spend"]["pit_ks"] is None and found["spend"]["crps"] is None
+    assert found["transactions"]["pit_ks"] is not None
+
+
 def test_crps_of_the_truth_is_smaller_than_of_another_distribution(forecast, table, actual, result):
     p = forecast.until(HORIZON)
     other = one_process(PurchaseProcess(p.log_weight, p.log_rate + 0.7, p.log_hazard, p.log_shape, p.log_mean + 0.7))
@@ -99,7 +133,7 @@ def test_groups_of_customers_join_to_the_whole(result):
 
 
 def test_what_one_group_lacks_the_whole_lacks(result):
-    bare = Scores(result.transactions, result.spend, None, None, None, None, None)
+    bare = Scores(result.transactions, result.spend, *[None] * 7)
     whole = join([result, bare])
     assert whole.churn is None and whole.spend_crps is None
     assert len(whole.spend) == 800
@@ -125,6 +159,7 @@ def test_a_method_with_point_forecasts_only_has_null_where_it_has_no_answer(actu
     found = sections(scores(PointForecast(), table, actual, HORIZON), actual)
     assert set(found["churn"].values()) == {None}
     for part in ("transactions", "spend"):
+        assert found[part]["pit_ks"] is None
         assert found[part]["crps"] is None and found[part]["mae_of_median"] is None
         assert found[part]["rmse"] is not None
     assert found["spend"]["coverage_90"] is None
@@ -138,11 +173,13 @@ def test_a_window_in_which_nobody_buys_has_no_ranking_and_no_bias(forecast, tabl
 
 
 def test_a_method_without_counts_or_without_money_has_null_for_their_section(actual, result):
-    without_counts = Scores(None, result.spend, result.churn, None, result.spend_quantiles, None, result.spend_crps)
+    without_counts = Scores(
+        None, result.spend, result.churn, None, result.spend_quantiles, None, result.spend_crps, None, result.spend_pit
+    )
     found = sections(without_counts, actual)
     assert set(found["transactions"].values()) == {None}
     assert None not in found["spend"].values() and None not in found["churn"].values()
-    without_money = Scores(result.transactions, None, None, None, None, None, None)
+    without_money = Scores(result.transactions, *[None] * 8)
     assert set(sections(without_money, actual)["spend"].values()) == {None}
     assert join([result, without_counts]).transactions is None
 
@@ -151,3 +188,4 @@ def test_draws_stand_in_for_very_long_pmfs(forecast, table, actual, result, monk
     monkeypatch.setattr("seqclv.evaluation.scores._PMF_CELLS", 1)
     drawn = scores(forecast, table, actual, HORIZON)
     assert drawn.transaction_crps.mean() == pytest.approx(result.transaction_crps.mean(), rel=0.02)
+    np.testing.assert_allclose(drawn.transaction_pit, result.transaction_pit, atol=0.15)

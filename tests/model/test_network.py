@@ -1,6 +1,7 @@
 """The network as a whole: from a batch to a proper distribution near its anchor."""
 
 import math
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -38,7 +39,10 @@ def batch(query_event=(0, 4, 2, 3), scale=1.0, shift=0.0):
         query_event=torch.tensor(query_event),
         query=scale * torch.randn(4, 7, generator=g),
         phase=torch.tensor([0.1, 0.9, 0.0, 0.5]),
+        static_numeric=torch.zeros(4, 0),
+        static_categorical=torch.zeros(4, 0, dtype=torch.int64),
         anchor=torch.tensor([[-2.0, 0.3, -1.0], [1.0, -0.5, 0.0], [0.0, 0.0, -3.0], [-4.0, 2.0, -1.0]]),
+        trend=scale * torch.randn(4, 2, 2, generator=g),
         context=torch.zeros(1, 0),
         query_base=torch.zeros(4, dtype=torch.int64),
     )
@@ -57,6 +61,18 @@ def test_the_answer_is_a_proper_distribution(encoder, behaviours):
     assert process.log_rate.shape == process.log_mean.shape == (4, behaviours)
     torch.testing.assert_close(process.log_weight.exp().sum(-1), torch.ones(4))
     assert all(torch.isfinite(t).all() for t in (process.log_rate, process.log_hazard, process.log_mean))
+
+
+def test_the_trend_moves_the_rate_and_the_mean_amount_of_all_behaviours_alike():
+    steady = network()
+    following = network()
+    with torch.no_grad():
+        following.trend[:] = torch.tensor([[0.5, 0.0], [0.0, -1.0]])
+    before, after, trend = steady(batch()), following(batch()), batch().trend
+    moved = (after.log_rate - before.log_rate, after.log_mean - before.log_mean)
+    torch.testing.assert_close(moved[0], (0.5 * trend[:, 0, :1]).expand(-1, 8))
+    torch.testing.assert_close(moved[1], (-1.0 * trend[:, 1, 1:]).expand(-1, 8))
+    torch.testing.assert_close(after.log_hazard, before.log_hazard)
 
 
 def test_an_untrained_network_answers_with_its_anchor():
@@ -107,3 +123,38 @@ def test_every_parameter_of_the_network_learns():
 def test_tables_have_an_entry_for_every_value_and_one_for_the_unknown():
     assert table_sizes(SCHEMA) == (5, 3)  # unknown, purchase, refund, zero, visit; unknown, a, b
     assert event_width(SCHEMA) == 6 + 2 + 2
+
+
+# -- attributes of customers -----------------------------------------------------------------------------------------
+
+STATIC = replace(
+    SCHEMA,
+    static_numeric=(NumericFeature(name="age", mean=40.0, std=10.0),),
+    static_categorical=(CategoricalFeature(name="country", vocabulary=("at", "ch", "de")),),
+)
+
+
+def static_batch(country, age=(1.0, 1.0)):
+    return replace(batch(), static_numeric=torch.tensor([age] * 4), static_categorical=torch.full((4, 1), country))
+
+
+def test_attributes_of_customers_change_nothing_before_they_are_learned():
+    plain = network()(batch())
+    torch.manual_seed(0)
+    model = Network(ModelConfig(), STATIC).eval()
+    for country in range(4):
+        process = model(static_batch(country))
+        assert all(torch.equal(getattr(process, f.name), getattr(plain, f.name)) for f in fields(plain))
+
+
+def test_a_network_without_such_attributes_has_no_weights_for_them():
+    assert not [name for name in network().state_dict() if name.startswith("static")]
+
+
+def test_attributes_of_customers_are_learned_each_value_by_itself():
+    torch.manual_seed(0)
+    model = Network(ModelConfig(), STATIC)
+    model(static_batch(2)).log_rate.sum().backward()
+    table, numeric = model.static.tables[0].weight.grad, model.static.numeric.weight.grad
+    assert (table.abs().sum(-1) > 0).tolist() == [False, False, True, False]
+    assert (numeric.abs().sum(0) > 0).all()

@@ -3,8 +3,9 @@ import os
 import mlflow
 import pytest
 
+from seqclv.credentials import without_credentials
 from seqclv.errors import InputError
-from seqclv.tracking.store import open_store, tracking_uri, without_credentials
+from seqclv.tracking.store import open_store, tracking_uri
 
 
 @pytest.fixture

@@ -85,6 +85,7 @@ def _manifest(
         "cutoff": to_timestamp(cutoff).isoformat(),
         "horizons_days": list(horizons),
         "log": {"fingerprint": store.fingerprint, "customers": store.customers},
+        "merge": bundle.merge,
         "transaction": f"purchases of one customer merged by {bundle.merge}; counts are counts of merged purchases",
         "customers": customers,
         "customers_without_purchase_before_cutoff": store.customers - customers,

@@ -1,0 +1,179 @@
+"""Append a delivery to a store: the same store, bit for bit, as one built from all files at once.
+
+The earlier rows come from the store's own archive (`seqclv.data.archive`), not from the raw log. They join the rows of
+the delivery before anything is sorted, netted, matched or counted, so late rows fall where they belong.
+
+Corrected rows: a row that was delivered before and comes again is a duplicate, kept and counted as duplicates are. To
+deliver days again, name the instant from which the delivery is complete: all earlier rows from it on are forgotten
+first, rejected ones with an understood timestamp included.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from seqclv.config import DataConfig
+from seqclv.data.archive import LINES_FILE
+from seqclv.data.columns import attribute_columns
+from seqclv.data.database import quoted, run
+from seqclv.data.events import FIRST_FURTHER_TYPE
+from seqclv.data.identities import TABLE as IDENTITY
+from seqclv.data.store import REJECTS_FILE, EventStore
+from seqclv.data.transactions import MALFORMED, REJECT_COLUMNS, Counts, Log, recounted
+from seqclv.errors import InputError
+
+_STAGED = ("customer", "ts", "zoned", "further", "amount")
+
+
+def require_same_rules(data: DataConfig, store: EventStore) -> None:
+    """Refuse a delivery that would be read by other rules than the store was.
+
+    Raises:
+        InputError: attributes, cancellations or feeds differ.
+    """
+    info, customers = store.info, data.customers
+    pairs = {
+        "numeric": (data.attributes[0], info.numeric),
+        "categorical": (data.attributes[1], tuple(info.categorical)),
+        "customers.numeric": (_sorted(customers.numeric if customers else ()), _sorted(info.static_numeric)),
+        "customers.categorical": (
+            _sorted(customers.categorical if customers else ()),
+            _sorted(info.static_categorical),
+        ),
+        "calendar.columns": (_sorted(data.calendar.columns if data.calendar else ()), _sorted(info.calendar)),
+        "cancellation_days": (data.cancellation_days, info.cancellation_days),
+        "match_on": (data.match_on, info.match_on),
+        "watch": (data.watch, info.watch),
+    }
+    other = [
+        f"{name} is {_told(ours)}, not {_told(theirs)}" for name, (ours, theirs) in pairs.items() if ours != theirs
+    ]
+    if other:
+        raise InputError(
+            f"A delivery must be read as the store '{store.path}' was, but {'; '.join(other)}: name the same, "
+            "or prepare the store anew."
+        )
+
+
+def _sorted(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(names))
+
+
+def _told(value: object) -> str:
+    return (", ".join(map(str, value)) or "empty") if isinstance(value, tuple) else str(value)
+
+
+def repeated(store: EventStore, delivered: int, duplicates: int) -> list[str]:
+    """A warning where most of the `delivered` rows were there; `duplicates` are those of the store with them."""
+    repeats = duplicates - int(store.info.report["exact_duplicates"])
+    if repeats <= 0.5 * delivered:
+        return []
+    return [
+        f"{repeats:,} of the {delivered:,} rows of this delivery repeat rows exactly, most likely of an earlier one: "
+        "days that are delivered again need --replace-from."
+    ]
+
+
+def with_earlier(log: Log, store: EventStore, *, replace_from: int | None) -> Log:
+    """The delivery `log` together with the rows of a store.
+
+    Args:
+        log: staged and validated.
+        store: what was prepared before, by the same rules.
+        replace_from: microseconds; earlier rows from there on are forgotten.
+
+    Raises:
+        InputError: timestamps name a zone in one of the two and none in the other, or no row is left.
+    """
+    columns = pq.read_schema(store.path / REJECTS_FILE).names[len(REJECT_COLUMNS) :]
+    own = [name[:-1] if name[:-1] in REJECT_COLUMNS else name for name in columns]
+    originals = (*log.originals, *(name for name in own if name not in log.originals))
+    names = [*_STAGED, *attribute_columns(log.data), "row_hash", "reason", "raw"]
+    run(log.connection, "ALTER TABLE staged RENAME TO delivered")
+    parts = [
+        f"SELECT {', '.join(names)} FROM delivered",
+        _kept_rows(log.connection, store, log.data, names, replace_from),
+        _rejected_rows(store, names, [f"r{own.index(n)}" if n in own else None for n in originals], replace_from),
+    ]
+    run(log.connection, f"CREATE VIEW staged AS {' UNION ALL '.join(parts)}")
+    rejects = quoted(str(store.path / REJECTS_FILE))
+    run(
+        log.connection,
+        f"INSERT INTO malformed SELECT line FROM read_parquet({rejects}) WHERE reason = '{MALFORMED}'",
+    )
+    return recounted(log, originals, _left_out_earlier(log, store, replace_from))
+
+
+def _left_out_earlier(log: Log, store: EventStore, replace_from: int | None) -> Counts:
+    """Counts of earlier rows that the store does not hold, as far as they still count.
+
+    Of the rows that it left out at its end, all or, where they are delivered again, none. What a filter left out has no
+    date, and rows that were merged into a customer have it no more: these counts stay.
+    """
+    report, until = store.info.report, store.info.until
+    again = replace_from is not None and until is not None and replace_from <= until
+    after_end = 0 if again else int(report["rows_after_end"])
+    filtered = int(report["rows_filtered"])
+    merged = int(report["rows_relabelled"])
+    if log.data.identities is not None:  # ids that were customers when the store was prepared
+        earlier = f"read_parquet({quoted(str(store.path / LINES_FILE))})"
+        bound = "" if replace_from is None else f" WHERE ts < {replace_from}"
+        query = f"SELECT count(*) FROM {earlier} JOIN {IDENTITY} ON customer = {IDENTITY}.old{bound}"
+        merged += int(run(log.connection, query)[0][0])
+    return replace(
+        log.counts,
+        read=after_end + filtered,
+        after_end=after_end,
+        filtered=filtered,
+        filtered_unknown=int(report["rows_filtered_unknown"]),
+        relabelled=merged,
+    )
+
+
+def _kept_rows(
+    connection: duckdb.DuckDBPyConnection,
+    store: EventStore,
+    data: DataConfig,
+    names: Sequence[str],
+    replace_from: int | None,
+) -> str:
+    """SELECT of the store's kept rows as staged ones; codes become words again."""
+    vocabularies = {"further": store.info.further_types}
+    vocabularies |= {f"k{i}": store.info.categorical[name] for i, name in enumerate(data.categorical)}
+    joins = ""
+    for name, words in vocabularies.items():
+        table = pa.table({"code": pa.array(range(len(words)), pa.int32()), "value": pa.array(words, pa.string())})
+        connection.register("vocabulary", table)
+        run(connection, f"CREATE TABLE earlier_{name} AS SELECT * FROM vocabulary")
+        connection.unregister("vocabulary")
+        code = f"kept.code - {FIRST_FURTHER_TYPE}" if name == "further" else f"kept.{name}"
+        joins += f" LEFT JOIN earlier_{name} ON {code} = earlier_{name}.code"
+    changed = {name: f"earlier_{name}.value" for name in vocabularies}
+    if data.identities is not None:
+        joins += f" LEFT JOIN {IDENTITY} ON kept.customer = {IDENTITY}.old"
+        changed["customer"] = f"coalesce({IDENTITY}.new, kept.customer)"
+    changed |= {"zoned": str(store.info.zoned).lower(), "reason": "NULL", "raw": "NULL"}
+    chosen = ", ".join(changed.get(name, f"kept.{name}") for name in names)
+    lines = quoted(str(store.path / LINES_FILE))
+    bound = "" if replace_from is None else f" WHERE ts < {replace_from}"
+    return f"SELECT {chosen} FROM read_parquet({lines}) AS kept{joins}{bound}"
+
+
+def _rejected_rows(
+    store: EventStore, names: Sequence[str], fields: Sequence[str | None], replace_from: int | None
+) -> str:
+    """SELECT of the store's rejected rows as staged ones, but for malformed lines.
+
+    `fields` tells what each original column is called: r0, r1, .. in the order of the file, None where it has none.
+    """
+    own = len(pq.read_schema(store.path / REJECTS_FILE).names) - len(REJECT_COLUMNS)
+    aliases = ", ".join([*REJECT_COLUMNS, *(f"r{i}" for i in range(own))])
+    raw = ", ".join(field or "NULL::VARCHAR" for field in fields)
+    filled = {"reason": "reason", "raw": f"[{raw}]", "ts": "epoch_us(instant)"}
+    chosen = ", ".join(filled.get(name, "NULL") for name in names)
+    rejects = quoted(str(store.path / REJECTS_FILE))
+    bound = "" if replace_from is None else f" AND coalesce(epoch_us(instant) < {replace_from}, true)"
+    return f"SELECT {chosen} FROM read_parquet({rejects}) AS t({aliases}) WHERE reason <> '{MALFORMED}'{bound}"

@@ -1,0 +1,207 @@
+"""What the sorted lines of a log tell about its feeds and its customer ids; queries on the view `lines`."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import duckdb
+import numpy as np
+
+from seqclv.config import DataConfig
+from seqclv.data.cancellations import TABLE
+from seqclv.data.columns import FILE_FEED
+from seqclv.data.database import quoted, run
+from seqclv.data.events import MICROSECONDS_PER_DAY, PURCHASE, IntArray
+from seqclv.data.watch import ALARM, BINS_PER_LOG, Jump, Silence, gaps, jumps, stale
+from seqclv.errors import InputError
+
+T = TypeVar("T")
+
+MOST_FEEDS = 1_000
+PLACEHOLDERS = (
+    *("-1", "unknown", "guest", "test", "null", "none", "nan", "nil", "n/a", "na", "#n/a", "<na>", "-", "--", "?"),
+    *("anonymous", "anonym", "undefined", "default", "dummy", "missing", "empty", "(null)", "not available"),
+)
+WHOLE_LOG = "the log"
+_MONDAY = 4  # 1970-01-05
+_DAY = MICROSECONDS_PER_DAY
+_DAY_OF = f"((ts - ((ts % {_DAY}) + {_DAY}) % {_DAY}) // {_DAY})"
+_PLAIN_ID = r"regexp_replace(regexp_replace(lower(customer), '\s', '', 'g'), '\.0$', '')"
+_TOP = 50
+_TESTED = 3  # the largest customers
+_STEEPEST_TAIL = 3.0
+_LEAST_SHARE = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """Findings; feeds are named as a sentence names them."""
+
+    gaps: list[Silence]
+    stale: Mapping[str, Silence]
+    jumps: Mapping[str, list[Jump]]
+    largest_customer: tuple[str, float]  # id and share of all lines
+    suspicious_ids: list[tuple[str, int, str]]  # id, lines, why
+    alike_ids: int  # customers whose ids differ from another's in blanks, case or a trailing '.0' only
+    alike_examples: list[list[str]]
+    cancelled_purchases: int
+    cancelled_amount: float
+    refund_share: float | None  # of the amount of purchase lines, cancellations among both
+
+
+def inspect(connection: duckdb.DuckDBPyConnection, data: DataConfig, last: int, until: int | None) -> Inspection:
+    """Look at all lines.
+
+    Args:
+        connection: the database with the view `lines`.
+        data: which feeds are watched.
+        last: microseconds of the latest line.
+        until: microseconds up to which the log was asked for; without it the log ends with its last line, and only
+            its feeds can be stale.
+
+    Raises:
+        InputError: a watched column has too many values to be a feed.
+    """
+    run(connection, "CREATE TEMP TABLE people AS SELECT customer, count(*) AS lines FROM lines GROUP BY customer")
+    whole = np.array([row[0] for row in run(connection, f"SELECT DISTINCT {_DAY_OF} AS day FROM lines ORDER BY day")])
+    end = (last if until is None else until) // _DAY
+    active, levels = ({WHOLE_LOG: whole} if until is not None else {}), _levels(connection, quoted(WHOLE_LOG))
+    for i, name in enumerate(data.watch or (FILE_FEED,)):
+        if _is_watched(connection, f"w{i}", name):
+            days = _active(connection, f"w{i}")
+            active |= _named(name, days if data.watch else _without_successor(days))
+            levels |= _named(name, _levels(connection, f"w{i}"))
+    alike, examples = _alike(connection)
+    largest, suspicious = _suspicious(connection)
+    pairs, amount = _cancelled(connection) if data.cancellation_days else (0, 0.0)
+    return Inspection(
+        gaps=gaps(whole),
+        stale=stale(active, end),
+        jumps=_without_echo(jumps(levels)),
+        largest_customer=largest,
+        suspicious_ids=suspicious,
+        alike_ids=alike,
+        alike_examples=examples,
+        cancelled_purchases=pairs,
+        cancelled_amount=amount,
+        refund_share=_refund_share(connection),
+    )
+
+
+def _is_watched(connection: duckdb.DuckDBPyConnection, column: str, name: str) -> bool:
+    """Whether the column tells feeds apart: a single one is the log itself."""
+    [[feeds]] = run(connection, f"SELECT count(DISTINCT {column}) FROM lines")
+    if feeds > MOST_FEEDS and name != FILE_FEED:
+        raise InputError(
+            f"A watched column must name feeds, at most {MOST_FEEDS:,} of them, but '{name}' has {feeds:,} values: "
+            "watch another one."
+        )
+    return bool(1 < feeds <= MOST_FEEDS)
+
+
+def _named(column: str, feeds: Mapping[str, T]) -> dict[str, T]:
+    return {f"{column} '{feed}'": value for feed, value in feeds.items()}
+
+
+def _active(connection: duckdb.DuckDBPyConnection, feed: str) -> dict[str, IntArray]:
+    """The days with an event by feed."""
+    days = defaultdict(list)
+    query = f"SELECT DISTINCT {feed}, {_DAY_OF} AS day FROM lines WHERE {feed} IS NOT NULL ORDER BY 1, 2"
+    for name, day in run(connection, query):
+        days[str(name)].append(day)
+    return {name: np.array(found, dtype=np.int64) for name, found in days.items()}
+
+
+def _without_successor(active: Mapping[str, IntArray]) -> dict[str, IntArray]:
+    """Files that may still be fed: where another one begins after its end, a file is a finished part of the log."""
+    latest = max((int(days[0]) for days in active.values()), default=0)
+    return {name: days for name, days in active.items() if int(days[-1]) >= latest}
+
+
+def _levels(connection: duckdb.DuckDBPyConnection, feed: str) -> dict[str, dict[int, IntArray]]:
+    """Histograms of log amounts by feed and week; see `seqclv.data.watch.jumps`.
+
+    The largest line stands for a customer's day: the lines of one order resemble each other.
+    """
+    rows = run(
+        connection,
+        f"""SELECT feed, day - ((day - {_MONDAY}) % 7 + 7) % 7 AS week,
+                floor(ln(largest) * {BINS_PER_LOG})::INTEGER AS bin, count(*)
+            FROM (SELECT {feed} AS feed, {_DAY_OF} AS day, max(amount) AS largest FROM lines
+                WHERE code = {PURCHASE} AND amount > 0 AND {feed} IS NOT NULL GROUP BY feed, customer, day)
+            GROUP BY 1, 2, 3 ORDER BY 1, 2, 3""",
+    )
+    found: dict[str, dict[int, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
+    for name, monday, bin_, count in rows:
+        found[str(name)][monday].append((bin_, count))
+    return {name: {monday: np.array(b) for monday, b in weeks.items()} for name, weeks in found.items()}
+
+
+def _without_echo(found: dict[str, list[Jump]]) -> dict[str, list[Jump]]:
+    """The jump of a feed may move the whole log; then the feed alone is named."""
+    feeds = {jump.week for name, list_ in found.items() if name != WHOLE_LOG for jump in list_}
+    rest = [jump for jump in found.get(WHOLE_LOG, []) if jump.week not in feeds]
+    others = {name: list_ for name, list_ in found.items() if name != WHOLE_LOG}
+    return ({WHOLE_LOG: rest} if rest else {}) | others
+
+
+def _alike(connection: duckdb.DuckDBPyConnection) -> tuple[int, list[list[str]]]:
+    groups = f"SELECT {_PLAIN_ID} AS plain, count(*) AS ids FROM people GROUP BY plain HAVING count(*) > 1"
+    [[customers]] = run(connection, f"SELECT coalesce(sum(ids), 0)::BIGINT FROM ({groups})")
+    some = [row[0] for row in run(connection, f"SELECT plain FROM ({groups}) ORDER BY plain LIMIT 3")]
+    query = f"SELECT customer FROM people WHERE {_PLAIN_ID} = ? ORDER BY customer LIMIT 3"
+    return customers, [[row[0] for row in connection.execute(query, [plain]).fetchall()] for plain in some]
+
+
+def _suspicious(connection: duckdb.DuckDBPyConnection) -> tuple[tuple[str, float], list[tuple[str, int, str]]]:
+    """The largest customer with its share of lines, and the ids that can hardly be one person."""
+    top = run(connection, f"SELECT customer, lines FROM people ORDER BY lines DESC, customer LIMIT {_TOP}")
+    [[total]] = run(connection, "SELECT sum(lines)::BIGINT FROM people")
+    words = ", ".join(quoted(word) for word in PLACEHOLDERS)
+    query = f"""SELECT customer, lines FROM people WHERE {_PLAIN_ID} IN ({words})
+        OR regexp_full_match({_PLAIN_ID}, '-?0+|9{{5,}}|-9+') ORDER BY lines DESC, customer LIMIT 100"""
+    suspicious = [(str(name), int(lines), "looks like a placeholder") for name, lines in run(connection, query)]
+    known = {name for name, _, _ in suspicious}
+    sizes = np.array([row[1] for row in top], dtype=np.float64)
+    for name, lines in top[: _too_large(sizes, total)]:
+        if name not in known:
+            suspicious.append((str(name), int(lines), "holds an improbable share of all lines"))
+    return (str(top[0][0]), float(top[0][1] / total)), suspicious
+
+
+def _too_large(sizes: np.ndarray, total: int) -> int:
+    """How many of the largest customers are improbable beside the next ones.
+
+    Under a Pareto tail of index a, (x_i / x_{i+1})^i exceeds r with probability r^-a, x_i the i-th largest. The index
+    is Hill's estimate from the customers behind those tested, and never steeper than 3: counts of tame logs are small.
+    """
+    if len(sizes) < 2 * _TESTED:
+        return 0
+    mean = float(np.log(sizes[_TESTED:-1] / sizes[-1]).mean())
+    index = min(_STEEPEST_TAIL, 1 / mean) if mean > 0 else _STEEPEST_TAIL
+    for i in range(_TESTED, 0, -1):
+        probability = (sizes[i] / sizes[i - 1]) ** (i * index)
+        if probability < ALARM / _TESTED and sizes[i - 1] / total >= _LEAST_SHARE:
+            return i
+    return 0
+
+
+def _refund_share(connection: duckdb.DuckDBPyConnection) -> float | None:
+    """Sums are of decimals, which do not depend on the order of lines."""
+    [[bought, back]] = run(
+        connection,
+        f"""SELECT sum(amount::DECIMAL(38, 6)) FILTER (amount > 0), sum(-amount::DECIMAL(38, 6)) FILTER (amount < 0)
+            FROM lines WHERE code = {PURCHASE}""",
+    )
+    return float(back or 0) / float(bought) if bought else None
+
+
+def _cancelled(connection: duckdb.DuckDBPyConnection) -> tuple[int, float]:
+    """Number and amount of the purchases matched to a cancellation."""
+    [[pairs, amount]] = run(
+        connection,
+        f"""SELECT count(*), coalesce(sum(amount::DECIMAL(38, 6)), 0)::DOUBLE
+            FROM {TABLE} JOIN lines ON {TABLE}.row = lines.row WHERE amount > 0""",
+    )
+    return int(pairs), float(amount)
