@@ -4,15 +4,18 @@
     python scripts/prior_benchmark.py                                     the logs that packages ship, and simulations
     python scripts/prior_benchmark.py --online-retail online_retail.csv   and Online Retail, from UCI's file
 
-Measurements of the same prior that are in build/prior/study-<version>.json are reused.
+The card of the shipped weights gets the comparison on CDNOW. Measurements of the same prior that are in
+build/prior/study-<version>.json are reused.
 """
 
 import argparse
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from seqclv import prior
+from seqclv.bundle import save_bundle
 from seqclv.data.families import FAMILIES
 from seqclv.data.store import open_log
 from seqclv.data.windows import instant
@@ -48,8 +51,18 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         windows = _windows(args.online_retail, Path(workspace))
         _measure(study, windows, args, Path(workspace))
+    save_bundle(shipped.with_metrics(_on_the_card(study)), prior.DIRECTORY)
     print(write_prior_page(study.entries, shipped.training, args.page))
     return 0
+
+
+def _on_the_card(study: Study) -> dict[str, Any]:
+    """What the card shows: the comparison on CDNOW; the page has all of them."""
+    title = "CDNOW"
+    _, cutoff, horizon = WINDOWS[title]
+    found = study.entries[f"log:{title}"]
+    models = {"seqclv_prior": found["sections"][0]["prior"], "pareto_nbd": found["sections"][0]["pareto_nbd"]}
+    return {"cutoff": cutoff, "horizon_days": horizon, "customers": found["customers"], "models": models}
 
 
 def _windows(online_retail: Path | None, workspace: Path) -> dict[str, Window]:

@@ -8,9 +8,9 @@ Shape legend, used in every comment of the package:
     F  numeric features of an event    G  categorical features of an event
     D  features of a query             K  behaviours of the mixture (index 0: already gone)
     H  horizons                        S  draws
-    J  harmonics of the season         R  trailing windows
-    A  numeric attributes of a customer, T  categorical ones
-    Z  figures of a base's context
+    J  harmonics of the season           R  trailing windows
+    A  numeric attributes of a customer      T  categorical attributes of a customer
+    Z  figures of a base's context       M  bases in a batch
 
 Times inside a batch are in units of `FeatureSchema.time_scale_days`, amounts in units of
 `FeatureSchema.amount_scale`, so that one set of hyperparameters serves hours and years, pennies and millions.
@@ -98,7 +98,7 @@ class EventBatch:
         query_event: [N] int64; query: [N, D] float32; anchor: [N, 3] float32; trend: [N, 2, R] float32;
         phase: [N] float32
         static_numeric: [N, 2 A] float32; static_categorical: [N, T] int64
-        context: [M, Z] float32 of M bases; query_base: [N] int64
+        context: [M, Z] float32; query_base: [N] int64
     """
 
     numeric: Tensor

@@ -246,9 +246,8 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         positive = ("max_steps", "max_epochs", "patience", "learning_rate", "gradient_clip", "batch_events")
-        further = ("batch_customers", "max_customers", "max_history_events")
-        of_prior = ("tuning_steps", "tuning_rate", "prior_purchases")
-        _require_positive(self, (*positive, *further, *of_prior))
+        further = ("batch_customers", "max_customers", "max_history_events", "tuning_steps", "tuning_rate")
+        _require_positive(self, (*positive, *further, "prior_purchases"))
         if self.cutoffs_per_customer is not None:
             _require_positive(self, ("cutoffs_per_customer",))
         if not 0 <= self.averaging < 1:

@@ -87,13 +87,13 @@ def score_log(
             return score_with_spark(place, bundle, data, (cutoff, horizons), sink, execution)
         execution.announce("reading the log")
         store = open_log(data, place.log)
-        if (unknown := _unknown(bundle, store.info)) is not None:
-            execution.announce(unknown)
         if bundle.kind == "prior":
             execution.announce("reading off the log what kind of base it is")
             bundle = prior.for_log(bundle, data)
             chunks = history_chunks(store, cutoff, bundle.merge)
             bundle = prior.shown(bundle, chunks, cutoff, fingerprint=store.fingerprint)
+        if (unknown := _unknown(bundle, store.info)) is not None:
+            execution.announce(unknown)
         return score_in(place, bundle, store, (cutoff, horizons), sink, execution)
 
 

@@ -170,7 +170,8 @@ def prior_bundle(config: PretrainConfig, work: Path, *, command: str) -> Bundle:
     plan = config.plan
     steps = plan.steps * config.epochs
     facts = {
-        "simulated_bases": steps * plan.bases,
+        "simulated_bases": steps * plan.bases // plan.uses,
+        "passes_over_each_simulated_base": plan.uses,
         "command": command,
         "seed": plan.seed,
         "steps": steps,
