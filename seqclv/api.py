@@ -10,6 +10,7 @@ from seqclv.data.store import EventStore, append_store, build_store
 from seqclv.data.windows import instant
 from seqclv.errors import InputError
 from seqclv.evaluation import backtest as backtesting
+from seqclv.pseudonyms import read_key
 from seqclv.scoring import open_model, score_log
 
 if TYPE_CHECKING:
@@ -30,21 +31,24 @@ def prepare(
     until: object = None,
     append: bool = False,
     replace_from: object = None,
+    pseudonymize_key: str | None = None,
 ) -> EventStore:
     """Validate a log and build a store from it, or append it to a store.
 
-    See `build_store` and `append_store` in `seqclv.data.store`; `until` and `replace_from` are dates or times here.
+    See `build_store` and `append_store` in `seqclv.data.store`; `until` and `replace_from` are dates or times here,
+    and `pseudonymize_key` is 'env:NAME' or a file that holds the key.
 
     Raises:
         InputError: `replace_from` is given without `append`, or the log or the store is refused.
     """
     end = None if until is None else instant(until, what="bound for until")
     start = None if replace_from is None else instant(replace_from, what="bound for replace-from")
+    key = None if pseudonymize_key is None else read_key(pseudonymize_key)
     if append:
-        return append_store(data, Path(out), until=end, replace_from=start)
+        return append_store(data, Path(out), until=end, replace_from=start, key=key)
     if start is not None:
         raise InputError("Rows can be replaced in a store only, but replace-from is given without append: give both.")
-    return build_store(data, Path(out), until=end)
+    return build_store(data, Path(out), until=end, key=key)
 
 
 def backtest(
