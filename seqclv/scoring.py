@@ -55,7 +55,6 @@ def score_log(
     out: str | Path,
     *,
     table: str = DEFAULT_TABLE,
-    engine: str = "local",
     execution: Execution | None = None,
 ) -> Scored:
     """Score the log that `data` names, as of the cutoff (microseconds).
@@ -67,7 +66,6 @@ def score_log(
         horizons_days: in any order.
         out: a Parquet or CSV file, or the SQLAlchemy URL of a database.
         table: of the database.
-        engine: 'local' or 'spark'.
         execution: processes, device and progress.
 
     Raises:
@@ -81,10 +79,6 @@ def score_log(
     if cutoff < bundle.training_cutoff:
         execution.announce(_too_early(bundle, cutoff))
     with workplace(sink.workplace, sink.name) as place:
-        if engine == "spark":
-            from seqclv.forecast.engines.spark import score_with_spark
-
-            return score_with_spark(place, bundle, data, (cutoff, horizons), sink, execution)
         execution.announce("reading the log")
         store = open_log(data, place.log)
         if bundle.kind == "prior":

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--table", default="forecasts", help="of the database; default: forecasts")
     parser.add_argument(
-        "--engine", choices=("local", "spark"), default="local", help="this machine or PySpark; default: local"
+        "--engine", choices=("local",), default="local", help="where forecasts are computed: this machine"
     )
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes at most; default: one for each core that may be used"
@@ -56,9 +56,7 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     bundle = open_model(args.model, tracking_uri=args.tracking_uri)
     config = with_log_columns(bundle.config, args)
     horizons = args.horizons or list(config.horizons_days)
-    scored = score_log(
-        bundle, config.data, cutoff, horizons, args.out, table=args.table, engine=args.engine, execution=execution
-    )
+    scored = score_log(bundle, config.data, cutoff, horizons, args.out, table=args.table, execution=execution)
     console.show(scored.summary.render())
     console.show(f"\n{scored.rows:,} forecasts of {scored.customers:,} customers are in {scored.out}")
     return {

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -88,7 +88,7 @@ class Events:
                 f"A sensitive attribute must be one of the log's ({', '.join(sorted(known)) or 'it has none'}), but "
                 f"{offenders(unknown)} is not: check data.sensitive."
             )
-        kept = {column: {n: v for n, v in getattr(self, column).items() if n not in names} for column in columns}
+        kept: Any = {column: {n: v for n, v in getattr(self, column).items() if n not in names} for column in columns}
         return replace(self, **kept)
 
     def rows(self, keep: npt.NDArray[np.bool_]) -> Self:

@@ -6,8 +6,8 @@ Silence. Of each weekday, the days with and without an event among the days befo
 unknown share; under Jeffreys' prior, Beta(1/2, 1/2), the probability that the next k days of that weekday are all empty
 is B(1/2 + empty + k, 1/2 + full) / B(1/2 + empty, 1/2 + full), B the beta function; weekdays are multiplied. Feeds
 ebb, so the days before are the last 28 or 56 days, or, where few of these had an event, all of the feed's past:
-whichever give the largest probability. A feed is stale if its silence at the end of the log has a probability below ALARM over the number of feeds, and is
-longer than any of its silences before.
+whichever give the largest probability. A feed is stale if its silence at the end of the log has a probability below
+ALARM over the number of feeds, and is longer than any of its silences before.
 
 Level. Of each customer and day the largest amount counts. The median log amount of a week is compared with those of up
 to LEVEL_WEEKS weeks before. It jumped if it moved by more than a factor of ten, more than twice as far as any of those
