@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+PASSWORD = "geheim"  # tests look for it where it must not appear
 SECONDS = 60  # that a server may need to start
 
 
@@ -56,7 +57,7 @@ def postgres_server():
     if binaries is None or shutil.which("setpriv") is None:
         pytest.skip("PostgreSQL is not installed: scripts/services.sh installs it")
     root = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))  # short: the path of a socket has at most 107 bytes
-    password = secrets.token_hex(8)
+    password = PASSWORD
     (root / "password").write_text(password)
     prefix = []
     if user is not None:

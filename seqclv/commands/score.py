@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="file.parquet, file.csv, or a database such as postgresql://user@host/name, where rows are inserted or "
         "updated by customer, cutoff and horizon",
     )
-    parser.add_argument("--table", default="forecasts", help="of the database; default: forecasts")
+    parser.add_argument(
+        "--out-table", default="forecasts", metavar="NAME", help="of the database in --out; default: forecasts"
+    )
     parser.add_argument(
         "--engine", choices=("local",), default="local", help="where forecasts are computed: this machine"
     )
@@ -56,7 +58,7 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     bundle = open_model(args.model, tracking_uri=args.tracking_uri)
     config = with_log_columns(bundle.config, args)
     horizons = args.horizons or list(config.horizons_days)
-    scored = score_log(bundle, config.data, cutoff, horizons, args.out, table=args.table, execution=execution)
+    scored = score_log(bundle, config.data, cutoff, horizons, args.out, table=args.out_table, execution=execution)
     console.show(scored.summary.render())
     console.show(f"\n{scored.rows:,} forecasts of {scored.customers:,} customers are in {scored.out}")
     return {

@@ -64,7 +64,7 @@ class DatabaseSink:
             )
         if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?", table, re.ASCII) is None:
             raise InputError(
-                f"A table's name has letters, digits and _, as in crm.forecasts, but --table is {table!r}."
+                f"A table's name has letters, digits and _, as in crm.forecasts, but --out-table is {table!r}."
             )
         driver = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite+pysqlite"}[backend]
         return cls(parsed.set(drivername=driver), table)
@@ -136,14 +136,14 @@ class DatabaseSink:
         if missing:
             raise InputError(
                 f"The table {self.table} must have the columns of the forecasts, but it lacks {', '.join(missing)}: "
-                "add them or name another table with --table."
+                "add them or name another table with --out-table."
             )
         primary = inspector.get_pk_constraint(name, schema or None)["constrained_columns"]
         unique = [u["column_names"] for u in inspector.get_unique_constraints(name, schema or None)]
         if sorted(KEY) not in [sorted(columns) for columns in (primary, *unique)]:
             raise InputError(
                 f"The table {self.table} must have the key ({', '.join(KEY)}), but it has not: add a primary key or "
-                "name another table with --table."
+                "name another table with --out-table."
             )
 
     def _copy(self, connection: "Connection", tables: Iterable[pa.Table]) -> None:

@@ -232,5 +232,5 @@ def test_a_password_appears_in_no_output(small_bundle, small_log, postgres_url, 
 
 @pytest.mark.parametrize("table", ["a b", "x; DROP TABLE y", 'a"b', "a.b.c", "", "ä"])
 def test_a_table_is_a_plain_name(table):
-    with pytest.raises(InputError, match="--table is"):
+    with pytest.raises(InputError, match="--out-table is"):
         sink_of("sqlite:///x.db", table)
