@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from seqclv.data.store import is_store
 from seqclv.errors import InputError
 from seqclv.files import whole_file
 from seqclv.forecast.sinks import manifest_path
@@ -106,7 +107,7 @@ def list_files(directory: Path) -> list[Path]:
     Raises:
         InputError: it is no directory, or names nobody.
     """
-    if not directory.is_dir():
+    if not directory.is_dir() or is_store(directory):
         raise InputError(f"--lists names a directory that `seqclv lists` wrote, but '{directory}' is none.")
     found = []
     for path in sorted(directory.iterdir()):
