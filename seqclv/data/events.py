@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -88,8 +88,13 @@ class Events:
                 f"A sensitive attribute must be one of the log's ({', '.join(sorted(known)) or 'it has none'}), but "
                 f"{offenders(unknown)} is not: check data.sensitive."
             )
-        kept: Any = {column: {n: v for n, v in getattr(self, column).items() if n not in names} for column in columns}
-        return replace(self, **kept)
+        return replace(
+            self,
+            numeric={n: v for n, v in self.numeric.items() if n not in names},
+            categorical={n: v for n, v in self.categorical.items() if n not in names},
+            static_numeric={n: v for n, v in self.static_numeric.items() if n not in names},
+            static_categorical={n: v for n, v in self.static_categorical.items() if n not in names},
+        )
 
     def rows(self, keep: npt.NDArray[np.bool_]) -> Self:
         """Keep the events where `keep` [E] holds; customers stay, also those left without an event."""

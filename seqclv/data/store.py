@@ -298,7 +298,7 @@ def open_log(data: DataConfig, workspace: str | Path) -> EventStore:
     if len(data.transactions) > 1:
         raise InputError(f"A prepared store must stand alone, but '{stores[0]}' is given beside other files.")
     store = open_store(stores[0])
-    known = {*store.info.numeric, *store.info.categorical}
+    known = {*store.info.numeric, *store.info.categorical, *store.info.static_numeric, *store.info.static_categorical}
     _require_honoured(data, store)
     numeric, categorical = data.attributes if data.require_columns else ((), ())
     missing = [name for name in (*numeric, *categorical) if name not in known]

@@ -10,7 +10,7 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,6 +92,27 @@ class DatabaseSink:
             return
         with self._transaction() as connection:
             self._require_fitting(connection)
+
+    def forget(self, customer_ids: Sequence[str]) -> tuple[int, tuple[str, ...]]:
+        """Delete all rows of some customers in one transaction; returns the rows deleted and the ids still there.
+
+        Raises:
+            InputError: the database or the table cannot be reached.
+        """
+        from sqlalchemy import bindparam, text
+
+        if self._is_new_file():
+            raise InputError(f"A database to forget customers in must exist, but {self.name} does not: check --sql.")
+        named: Any = bindparam("ids", list(customer_ids), expanding=True)
+        delete = text(f"DELETE FROM {self.table} WHERE customer_id IN :ids").bindparams(named)
+        search = text(f"SELECT DISTINCT customer_id FROM {self.table} WHERE customer_id IN :ids").bindparams(named)
+        with self._transaction() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("PRAGMA secure_delete = ON")  # else the file keeps deleted text
+            removed = connection.execute(delete).rowcount
+        with self._transaction() as connection:
+            left = tuple(str(row[0]) for row in connection.execute(search))
+        return int(removed), left
 
     def _is_new_file(self) -> bool:
         """Whether connecting would make a SQLite file."""
