@@ -16,9 +16,7 @@ def event_batch(events: Events, book: Ledger, query: Query, schema: FeatureSchem
     in the query's features.
     """
     numeric, categorical = event_features(events, schema)
-    length = np.minimum(np.diff(events.offset), schema.max_history_events)
-    first = events.offset[1:] - length  # the first encoded event of each customer
-    source, place, step_sizes = _packing(first, length)
+    source, place, step_sizes = _packed(events, schema)
     # A cutoff among the events that are too old to be encoded has no state: a later event's would see the future.
     where = np.full(len(events), -1, dtype=np.int64)
     where[source] = place
@@ -37,6 +35,16 @@ def event_batch(events: Events, book: Ledger, query: Query, schema: FeatureSchem
         static_numeric=_tensor(static_numeric[query.row]),
         static_categorical=torch.from_numpy(static_categorical[query.row]),
     )
+
+
+def packed_events(events: Events, schema: FeatureSchema) -> IntArray:
+    """[E] the index in `events` of each event of their packed batch."""
+    return _packed(events, schema)[0]
+
+
+def _packed(events: Events, schema: FeatureSchema) -> tuple[IntArray, IntArray, IntArray]:
+    length = np.minimum(np.diff(events.offset), schema.max_history_events)
+    return _packing(events.offset[1:] - length, length)  # from the first encoded event of each customer on
 
 
 def _packing(first: IntArray, length: IntArray) -> tuple[IntArray, IntArray, IntArray]:
