@@ -144,6 +144,26 @@ def make_report(
     return write_report(subject, Path(out))
 
 
+def why(
+    model: Bundle | str | Path,
+    data: DataConfig,
+    cutoff: object,
+    out: str | Path | None = None,
+    *,
+    announce: Announce = _silent,
+    **further: Any,
+) -> dict[str, Any]:
+    """Say which events and attributes moved the forecasts of a network; also written to `out` (.json or .csv).
+
+    `further` are the other fields of `seqclv.value.why.WhyPlan`: customers, horizon_days, quantity.
+    """
+    from seqclv.value.why import WhyPlan, why_log
+
+    bundle = model if isinstance(model, Bundle) else open_model(model)
+    plan = WhyPlan(cutoff=instant(cutoff), **further)
+    return why_log(bundle, data, plan, None if out is None else Path(out), announce=announce)
+
+
 def audit(
     forecasts: str | Path,
     data: DataConfig,

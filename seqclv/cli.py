@@ -27,6 +27,7 @@ COMMANDS = {
     "segments": "count tiers and stages, movements between them, and segments of your own",
     "lists": "make contact lists with reasons, control groups and a budget curve",
     "report": "one page that people read: who, how much, how sure, what to do",
+    "why": "which events and attributes moved a forecast",
     "forget": "remove customers from store, outputs and databases, and prove it",
     "audit": "compare what was forecast with what happened since",
 }

@@ -13,12 +13,14 @@ from torch import Tensor
 
 from seqclv.baselines.posterior import ClassicalForecast
 from seqclv.baselines.rfm import RfmTable, rfm_table
+from seqclv.batch import EventBatch, FeatureSchema
 from seqclv.bundle import Bundle
 from seqclv.data.assemble import event_batch
 from seqclv.data.events import Events
 from seqclv.data.features import ledger, locate, year_share
 from seqclv.errors import InputError
 from seqclv.forecast.distribution import Clock, ClockedProcess, ProcessForecast
+from seqclv.model.network import Network
 from seqclv.predictive import Predictive
 
 if TYPE_CHECKING:
@@ -115,18 +117,17 @@ def _network_forecast(bundle: Bundle, history: Events, cutoff: int, device: torc
     everyone = np.arange(history.customers, dtype=np.int64)
     query = locate(book, everyone, np.full(history.customers, cutoff, dtype=np.int64))
     batch = event_batch(history, book, query, schema)
-    phase = float(year_share(np.asarray([cutoff], dtype=np.int64))[0])
     if device.type != "cpu":
         batch = batch.to(device)
     with torch.inference_mode():
-        parts = [
-            ClockedProcess(
-                network(batch).map(Tensor.cpu).double().rescaled(schema.time_scale_days, schema.amount_scale),
-                Clock(network.season, phase),
-            )
-            for network in bundle.networks
-        ]
-    return ProcessForecast(parts)
+        return ProcessForecast([clocked(network, batch, schema, cutoff) for network in bundle.networks])
+
+
+def clocked(network: Network, batch: EventBatch, schema: FeatureSchema, cutoff: int) -> ClockedProcess:
+    """One network's processes of a batch whose queries are all at `cutoff` (microseconds), in days and currency."""
+    process = network(batch).map(Tensor.cpu).double().rescaled(schema.time_scale_days, schema.amount_scale)
+    phase = float(year_share(np.asarray([cutoff], dtype=np.int64))[0])
+    return ClockedProcess(process, Clock(network.season, phase))
 
 
 def forecast_table(
