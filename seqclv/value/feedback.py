@@ -181,7 +181,7 @@ def feedback_text(document: dict[str, Any]) -> str:
         if row["systematic"]:
             lines.append(
                 f"warning, segment '{row['segment']}': the forecasts rank customers with poor feedback above "
-                f"those with good feedback in {row['probability']:.0%} of pairs (p = {row['p_value']:.2g}): the model may "
-                "not see what they say; train it with the feedback as events"
+                f"those with good feedback in {row['probability']:.0%} of pairs (p = {row['p_value']:.2g}): the model "
+                "may not see what they say; train it with the feedback as events"
             )
     return "\n".join(lines)
