@@ -109,42 +109,46 @@ def test_an_unknown_customer_or_quantity_is_named(small_bundle, past):
         explain(small_bundle, past, CUTOFF, 90.0, quantity="joy")
 
 
-def driven_base(customers=500, days=300):
-    """After a purchase marked 1 the next follows in some 8 days, after one marked 0 in some 60; noise means nothing.
+def complaining_base(customers=400, days=300):
+    """All buy about every 20 days until they complain, at every sixth purchase, and never return; visits mean nothing.
 
-    Marks are drawn anew for each purchase, so that all customers are alike but for their latest one.
+    Visits go on at one pace whatever happens; `noise` is drawn anew for each event.
     """
     random = np.random.default_rng(0)
     rows = []
     for customer in range(customers):
-        day = random.uniform(0, 60)
+        name, day = f"C{customer:03d}", random.uniform(0, 150)
+        rows += [(name, visit, "visit") for visit in random.uniform(day, days, random.poisson((days - day) / 30))]
         while day < days:
-            mark = float(random.random() < 0.5)
-            rows.append((f"C{customer:03d}", day, mark))
-            day += 1 + random.exponential(7 if mark else 59)
-    ids, day, mark = (np.array(column) for column in zip(*rows, strict=True))
+            rows.append((name, day, "purchase"))
+            if random.random() < 1 / 6:
+                rows.append((name, day + 1, "complaint"))
+                break
+            day += 1 + random.exponential(19)
+    ids, day, kind = (np.array(column) for column in zip(*rows, strict=True))
     stamp = np.datetime64("2021-01-01", "us") + (day * 86_400e6).astype("timedelta64[us]")
-    values = {"amount": random.gamma(4.0, 5.0, len(day)), "mark": mark, "noise": random.normal(size=len(day))}
-    return pa.table({"customer_id": ids, "timestamp": stamp, **values})
+    amount = np.where(kind == "purchase", random.gamma(4.0, 5.0, len(day)), 0.0)
+    noise = random.normal(size=len(day))
+    return pa.table({"customer_id": ids, "timestamp": stamp, "amount": amount, "kind": kind, "noise": noise})
 
 
 @pytest.mark.slow
 def test_what_drives_a_base_ranks_first_and_noise_near_zero(tmp_path):
-    data = DataConfig(numeric=("mark", "noise"))
-    small = {"hidden_size": 16, "query_size": 16, "behaviours": 4, "dropout": 0.0}
-    settings = {"max_steps": 300, "max_epochs": 60, "learning_rate": 1e-2, "patience": 60}
+    data = DataConfig(event_type="kind", numeric=("noise",))
+    small = {"hidden_size": 8, "query_size": 16, "behaviours": 4}
+    settings = {"max_steps": 150, "max_epochs": 60, "learning_rate": 1e-2}
     config = replace(config_from({"model": small, "training": settings, "ensemble": 1}), data=data)
     cutoff = instant("2021-10-01")
-    past = history(events_from_frame(driven_base(), data), cutoff, "1d")
+    past = history(events_from_frame(complaining_base(), data), cutoff, "1d")
     bundle, _ = train_bundle(
-        past, cutoff, horizon_days=14.0, config=config, fingerprint="driven", work=tmp_path, quiet=True
+        past, cutoff, horizon_days=30.0, config=config, fingerprint="complaints", work=tmp_path, quiet=True
     )
-    found = explain(bundle, past, cutoff, 14.0, quantity="purchases")
-    rows = {row["name"]: row["share"] for row in found.importance()}
-    print(rows)
-    assert next(iter(rows)) == "attribute 'mark'"
-    assert rows["attribute 'noise'"] < 0.1 * rows["attribute 'mark'"]
-    latest = past.offset[1:] - 1
-    effect = found.contribution[:, found.names.index("attribute 'mark'")]
-    marked = past.numeric["mark"][latest][:: max(1, -(-past.customers // 512))] > 0
-    assert effect[marked].mean() > 0 > effect[~marked].mean()
+    found = explain(bundle, past, cutoff, 30.0, quantity="churn")
+    share = {row["name"]: row["share"] for row in found.importance()}
+    assert next(iter(share)) == "events 'complaint'"
+    assert share["events 'visit'"] < 0.1 * share["events 'complaint'"]
+    assert share["attribute 'noise'"] < 0.1 * share["events 'complaint'"]
+    complained = np.zeros(past.customers, dtype=bool)
+    complained[found.event_customer[np.asarray(found.event_kind, dtype=object) == "complaint"]] = True
+    effect = found.contribution[:, found.names.index("events 'complaint'")]
+    assert effect[complained].min() > 0 > effect[~complained].max()
