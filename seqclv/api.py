@@ -87,12 +87,12 @@ def score(
 ) -> "Scored":
     """Forecast every customer of a log with a purchase before the cutoff; see `seqclv.scoring.score_log`.
 
-    `further` are table and the fields of `seqclv.forecast.engines.local.Execution`: workers, accelerator.
+    `further` are table, engine and the fields of `seqclv.forecast.engines.local.Execution`: workers, accelerator.
     """
     from seqclv.forecast.engines.local import Execution
 
     bundle = model if isinstance(model, Bundle) else open_model(model)
-    place = {"table": further.pop("table")} if "table" in further else {}
+    place = {name: further.pop(name) for name in ("table", "engine") if name in further}
     execution = Execution(announce=announce, **further)
     return score_log(bundle, data, instant(cutoff), horizons_days, out, execution=execution, **place)
 

@@ -55,6 +55,7 @@ def score_log(
     out: str | Path,
     *,
     table: str = DEFAULT_TABLE,
+    engine: str = "local",
     execution: Execution | None = None,
 ) -> Scored:
     """Score the log that `data` names, as of the cutoff (microseconds).
@@ -66,6 +67,7 @@ def score_log(
         horizons_days: in any order.
         out: a Parquet or CSV file, or the SQLAlchemy URL of a database.
         table: of the database.
+        engine: 'local' or 'spark'.
         execution: processes, device and progress.
 
     Raises:
@@ -79,6 +81,10 @@ def score_log(
     if cutoff < bundle.training_cutoff:
         execution.announce(_too_early(bundle, cutoff))
     with workplace(sink.workplace, sink.name) as place:
+        if engine == "spark":
+            from seqclv.forecast.engines.spark import score_with_spark
+
+            return score_with_spark(place, bundle, data, (cutoff, horizons), sink, execution)
         execution.announce("reading the log")
         store = open_log(data, place.log)
         if bundle.kind == "prior":

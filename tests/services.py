@@ -8,6 +8,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -109,3 +110,27 @@ def postgres_url(postgres_server_url):
     yield f"{postgres_server_url.rpartition('/')[0]}/{name}"
     with psycopg.connect(postgres_server_url, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def spark():
+    """One Spark on this machine, two cores, each task tried up to four times."""
+    if shutil.which("java") is None:
+        pytest.skip("Java is not installed: scripts/services.sh installs it")
+    sql = pytest.importorskip("pyspark.sql")
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.memory": "1g",
+        "spark.driver.host": "127.0.0.1",
+        "spark.sql.shuffle.partitions": "3",
+        "spark.sql.adaptive.coalescePartitions.enabled": "false",
+        "spark.log.level": "ERROR",
+    }
+    builder = sql.SparkSession.builder.master("local[2,4]").appName("tests")
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    yield session
+    session.stop()

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out-table", default="forecasts", metavar="NAME", help="of the database in --out; default: forecasts"
     )
     parser.add_argument(
-        "--engine", choices=("local",), default="local", help="where forecasts are computed: this machine"
+        "--engine", choices=("local", "spark"), default="local", help="this machine, or PySpark; default: local"
     )
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes at most; default: one for each core that may be used"
@@ -58,7 +58,8 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     bundle = open_model(args.model, tracking_uri=args.tracking_uri)
     config = with_log_columns(bundle.config, args)
     horizons = args.horizons or list(config.horizons_days)
-    scored = score_log(bundle, config.data, cutoff, horizons, args.out, table=args.out_table, execution=execution)
+    place = {"table": args.out_table, "engine": args.engine}
+    scored = score_log(bundle, config.data, cutoff, horizons, args.out, execution=execution, **place)
     console.show(scored.summary.render())
     console.show(f"\n{scored.rows:,} forecasts of {scored.customers:,} customers are in {scored.out}")
     return {

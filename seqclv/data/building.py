@@ -93,9 +93,19 @@ def _require_unchanged(out: Path, delivery: Delivery) -> None:
 def gather(frame: "Frame", data: DataConfig) -> Events:
     """The events of a frame; see `seqclv.data.store.events_from_frame`."""
     with connect(None) as connection:
-        log = read_frame(connection, frame, replace(data, watch=()))
-        blocks = list(log.lines())
-        static = _static(log, blocks)
+        return _gathered(read_frame(connection, frame, replace(data, watch=())))
+
+
+def gather_part(frame: "Frame", data: DataConfig) -> Events | None:
+    """The events of all rows of some customers, from a log that was validated as a whole; None if none is usable."""
+    with connect(None) as connection:
+        log = read_frame(connection, frame, replace(data, watch=()), whole=False)
+        return _gathered(log) if log.counts.kept else None
+
+
+def _gathered(log: Log) -> Events:
+    blocks = list(log.lines())
+    static = _static(log, blocks)
     ids: list[str] = []
     starts, total = [], 0
     data = log.data

@@ -163,13 +163,13 @@ def read_log(
     return stage(connection, mapped_log(connection, data), until=until, key=key, required=True)
 
 
-def read_frame(connection: duckdb.DuckDBPyConnection, frame: "Frame", data: DataConfig) -> Log:
-    """Stage and validate a log in memory.
+def read_frame(connection: duckdb.DuckDBPyConnection, frame: "Frame", data: DataConfig, *, whole: bool = True) -> Log:
+    """Stage and validate a log in memory; of a part of a log (not `whole`) only columns are validated.
 
     Raises:
         InputError: see `stage`.
     """
-    return stage(connection, mapped_frame(connection, frame, data), required=data.require_columns)
+    return stage(connection, mapped_frame(connection, frame, data), required=data.require_columns, whole=whole)
 
 
 def stage(
@@ -179,6 +179,7 @@ def stage(
     until: int | None = None,
     key: PseudonymKey | None = None,
     required: bool,
+    whole: bool = True,
 ) -> Log:
     """Read all rows once into the table `staged` and check them as a whole.
 
@@ -188,6 +189,7 @@ def stage(
         until: microseconds since 1970; rows at or after it are left out.
         key: of pseudonyms; None: ids stay as they are.
         required: whether the column of those who must not be profiled has to be there.
+        whole: whether the rows are a whole log; the rules on whole logs do not hold for a part.
 
     Raises:
         InputError: columns are of a wrong type, a file is damaged, there are no rows, zoned and unzoned timestamps are
@@ -221,7 +223,9 @@ def stage(
         relabelled=_relabelled(connection, data, until),
         objections=objections,
     )
-    _validate(connection, counts, mapped)
+    if whole:
+        require_one_zone(zones(connection), [one.columns.timestamp for one in mapped.sources])
+        require_usable(counts, mapped.data.max_reject_share, [one.columns.customer_id for one in mapped.sources])
     log = Log(connection, data, originals, counts, (), until)
     return replace(log, vocabularies=_vocabularies(log))
 
@@ -270,7 +274,7 @@ def recounted(log: Log, originals: Sequence[str], earlier: Counts) -> Log:
             log.counts.objections.rows + earlier.objections.rows,
         ),
     )
-    _require_one_zone(log.connection, f"'{log.data.timestamp}'")
+    require_one_zone(zones(log.connection), [log.data.timestamp])
     _require_rows(counts)
     return replace(log, originals=tuple(originals), counts=counts, vocabularies=_vocabularies(log))
 
@@ -357,10 +361,14 @@ def _count(connection: duckdb.DuckDBPyConnection, until: int | None, filtered: M
     )
 
 
-def _validate(connection: duckdb.DuckDBPyConnection, counts: Counts, mapped: Mapped) -> None:
+def require_usable(counts: Counts, max_reject_share: float, customer_columns: Iterable[str]) -> None:
+    """Refuse a log without rows, without customers, or with too many rejected rows.
+
+    Raises:
+        InputError: one of these.
+    """
     if counts.read == 0:
         raise InputError("A log must have rows, but it has only a header.")
-    _require_one_zone(connection, _named(one.columns.timestamp for one in mapped.sources))
     nameless = counts.reasons.get(NO_CUSTOMER, 0)
     left, bad = counts.read - counts.filtered - counts.objections.rows, sum(counts.reasons.values()) - nameless
     named = left - nameless
@@ -369,11 +377,11 @@ def _validate(connection: duckdb.DuckDBPyConnection, counts: Counts, mapped: Map
         why = "objections to profiling leave" if counts.objections.rows else "the filter leaves"
         raise InputError(f"A log must have usable rows, but {why} out all {counts.read:,}: mend it.")
     if named == 0:
-        columns = _named(one.columns.customer_id for one in mapped.sources)
+        columns = _named(customer_columns)
         raise InputError(f"Rows must name a customer in column {columns}, but none of {left:,} does.")
-    if bad > mapped.data.max_reject_share * named:
+    if bad > max_reject_share * named:
         raise InputError(
-            f"At most {mapped.data.max_reject_share:.0%} of the rows may be rejected, but {bad:,} of {named:,} were "
+            f"At most {max_reject_share:.0%} of the rows may be rejected, but {bad:,} of {named:,} were "
             f"({reasons}){_remedy(counts)}: mend the rows or raise --max-reject-share."
         )
     _require_rows(counts)
@@ -387,14 +395,24 @@ def _require_rows(counts: Counts) -> None:
         raise InputError(f"A log must have usable rows, but of {left:,} none is left: {found}.")
 
 
-def _require_one_zone(connection: duckdb.DuckDBPyConnection, columns: str) -> None:
+def zones(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
+    """The number of staged rows whose timestamps name a zone, and of those whose timestamps do not."""
     [row] = run(
         connection, "SELECT count(*) FILTER (zoned), count(*) FILTER (NOT zoned) FROM staged WHERE ts IS NOT NULL"
     )
-    if row[0] and row[1]:
+    return int(row[0]), int(row[1])
+
+
+def require_one_zone(found: tuple[int, int], columns: Iterable[str]) -> None:
+    """Refuse timestamps of both kinds; `found` is from `zones`, `columns` are those with timestamps.
+
+    Raises:
+        InputError: there are both kinds.
+    """
+    if found[0] and found[1]:
         raise InputError(
-            f"Timestamps must all name a time zone or none of them, but in column {columns} {row[0]:,} do and "
-            f"{row[1]:,} do not: write them all in one way."
+            f"Timestamps must all name a time zone or none of them, but in column {_named(columns)} {found[0]:,} do "
+            f"and {found[1]:,} do not: write them all in one way."
         )
 
 

@@ -184,7 +184,7 @@ def manifest_facts(bundle: Bundle, log: Mapping[str, Any], job: Job, customers: 
         "merge": bundle.merge,
         "transaction": f"purchases of one customer merged by {bundle.merge}; counts are counts of merged purchases",
         "customers": customers,
-        "customers_without_purchase_before_cutoff": log["customers"] - customers,
+        **({"customers_without_purchase_before_cutoff": log["customers"] - customers} if "customers" in log else {}),
         "rows": customers * len(job.horizons_days),
         "engine": job.engine,
     }
