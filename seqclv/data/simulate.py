@@ -160,7 +160,7 @@ def _population(random: np.random.Generator, config: SimulationConfig) -> _Popul
     dropout = acquired + lifetime
     mean_amount = AMOUNT_SHAPE / random.gamma(MEAN_SHAPE, 1.0 / MEAN_SCALE, size)
     rate = random.gamma(RATE_SHAPE, 1.0, size)
-    active = np.minimum(dropout, days) - acquired
+    active = operational(np.minimum(dropout, days), config) - operational(acquired, config)
     rate *= (config.mean_events - 1.0) * size / max(float(rate @ active), 1e-300)
     return _Population(rate, hazard, acquired, dropout, mean_amount, satisfaction)
 

@@ -110,7 +110,17 @@ def test_what_is_not_known_has_no_section(model_only, backtest_only, backtest_re
     sections = lambda which: {a["id"] for a in Page(which[0].read_text()).all("section")}  # noqa: E731
     assert sections(model_only) == {"sure", "data", "words"}
     assert sections(backtest_only) == {"monday", "best", "losing", "sure", "data", "words"}
-    assert sections(backtest_report) == {"monday", "best", "losing", "segments", "sure", "cohorts", "data", "words"}
+    assert sections(backtest_report) == {
+        "monday",
+        "best",
+        "losing",
+        "segments",
+        "sure",
+        "cohorts",
+        "drivers",
+        "data",
+        "words",
+    }
     assert model_only[1]["money"] is None
     assert len(model_only[1]["summary"]) == 3
 
