@@ -29,6 +29,7 @@ _EXPORTS = {
     "simulate": "seqclv.data.simulate",
     "train": "seqclv.pipeline",
     "value_customers": "seqclv.api",
+    "why": "seqclv.api",
 }
 
 __all__ = ["__version__", *sorted(_EXPORTS)]  # noqa: PLE0604

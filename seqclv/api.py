@@ -10,6 +10,7 @@ from seqclv.data.store import EventStore, append_store, build_store
 from seqclv.data.windows import instant
 from seqclv.errors import InputError
 from seqclv.evaluation import backtest as backtesting
+from seqclv.pseudonyms import read_key
 from seqclv.scoring import open_model, score_log
 
 if TYPE_CHECKING:
@@ -30,21 +31,24 @@ def prepare(
     until: object = None,
     append: bool = False,
     replace_from: object = None,
+    pseudonymize_key: str | None = None,
 ) -> EventStore:
     """Validate a log and build a store from it, or append it to a store.
 
-    See `build_store` and `append_store` in `seqclv.data.store`; `until` and `replace_from` are dates or times here.
+    See `build_store` and `append_store` in `seqclv.data.store`; `until` and `replace_from` are dates or times here,
+    and `pseudonymize_key` is 'env:NAME' or a file that holds the key.
 
     Raises:
         InputError: `replace_from` is given without `append`, or the log or the store is refused.
     """
     end = None if until is None else instant(until, what="bound for until")
     start = None if replace_from is None else instant(replace_from, what="bound for replace-from")
+    key = None if pseudonymize_key is None else read_key(pseudonymize_key)
     if append:
-        return append_store(data, Path(out), until=end, replace_from=start)
+        return append_store(data, Path(out), until=end, replace_from=start, key=key)
     if start is not None:
         raise InputError("Rows can be replaced in a store only, but replace-from is given without append: give both.")
-    return build_store(data, Path(out), until=end)
+    return build_store(data, Path(out), until=end, key=key)
 
 
 def backtest(
@@ -79,10 +83,18 @@ def score(
     out: str | Path,
     *,
     announce: Announce = _silent,
+    **further: Any,
 ) -> "Scored":
-    """Forecast every customer of a log with a purchase before the cutoff; see `seqclv.forecast.engines.local`."""
+    """Forecast every customer of a log with a purchase before the cutoff; see `seqclv.scoring.score_log`.
+
+    `further` are table, engine and the fields of `seqclv.forecast.engines.local.Execution`: workers, accelerator.
+    """
+    from seqclv.forecast.engines.local import Execution
+
     bundle = model if isinstance(model, Bundle) else open_model(model)
-    return score_log(bundle, data, instant(cutoff), horizons_days, Path(out), announce=announce)
+    place = {name: further.pop(name) for name in ("table", "engine") if name in further}
+    execution = Execution(announce=announce, **further)
+    return score_log(bundle, data, instant(cutoff), horizons_days, out, execution=execution, **place)
 
 
 def value_customers(
@@ -130,6 +142,26 @@ def make_report(
         at = None if cutoff is None else instant(cutoff)
         subject = subject_of_model(bundle, data, at, options=chosen, announce=announce)
     return write_report(subject, Path(out))
+
+
+def why(
+    model: Bundle | str | Path,
+    data: DataConfig,
+    cutoff: object,
+    out: str | Path | None = None,
+    *,
+    announce: Announce = _silent,
+    **further: Any,
+) -> dict[str, Any]:
+    """Say which events and attributes moved the forecasts of a network; also written to `out` (.json or .csv).
+
+    `further` are the other fields of `seqclv.value.why.WhyPlan`: customers, horizon_days, quantity.
+    """
+    from seqclv.value.why import WhyPlan, why_log
+
+    bundle = model if isinstance(model, Bundle) else open_model(model)
+    plan = WhyPlan(cutoff=instant(cutoff), **further)
+    return why_log(bundle, data, plan, None if out is None else Path(out), announce=announce)
 
 
 def audit(

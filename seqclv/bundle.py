@@ -211,7 +211,9 @@ def _networks(files: Mapping[str, bytes], config: Config, schema: FeatureSchema,
         with torch.random.fork_rng(devices=[]):  # the initial weights that are drawn here are replaced at once
             network = Network(config.model, schema)
         prefix = f"{i}."
-        network.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
+        state = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+        state.setdefault("trend", torch.zeros_like(network.trend))  # networks from before it follow no trend
+        network.load_state_dict(state)
         networks.append(network.eval())
     return tuple(networks)
 

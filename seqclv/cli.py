@@ -27,6 +27,9 @@ COMMANDS = {
     "segments": "count tiers and stages, movements between them, and segments of your own",
     "lists": "make contact lists with reasons, control groups and a budget curve",
     "report": "one page that people read: who, how much, how sure, what to do",
+    "why": "which events and attributes moved a forecast",
+    "forget": "remove customers from store, outputs and databases, and prove it",
+    "feedback-check": "compare what customers say with what is forecast of them",
     "audit": "compare what was forecast with what happened since",
 }
 
@@ -43,7 +46,7 @@ def build_parser(names: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentPar
     for name, summary in COMMANDS.items():
         command = subparsers.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name in names:
-            module = importlib.import_module(f"seqclv.commands.{name}")
+            module = importlib.import_module(f"seqclv.commands.{name.replace('-', '_')}")
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     return parser

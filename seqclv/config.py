@@ -142,6 +142,8 @@ class DataConfig:
     customers: CustomersConfig | None = None
     calendar: CalendarConfig | None = None
     identities: IdentitiesConfig | None = None
+    do_not_profile: str | None = None  # column of the log or the customers table: who is true there is left out
+    sensitive: tuple[str, ...] = ()  # attributes that the model does not see: only audits do
     merge: str = "1d"  # lines of one customer in one such period are one transaction: 'none', '1d', '6h', '7d'
     max_reject_share: float = 0.5  # of the rows that name a customer; more is an error
     require_columns: bool = True  # False: an event type or attribute that a log lacks is missing, as when scoring
@@ -179,14 +181,14 @@ class DataConfig:
         return tuple(dict.fromkeys(numeric)), tuple(dict.fromkeys(categorical))
 
     def without_places(self) -> Self:
-        """How columns are called, but not where anything lies: what a model carries along.
+        """How columns are called, but not where anything lies: what a model carries along, without sensitive ones.
 
         Of a log with several sources that is one table with a column `event_type` and a column per attribute.
         """
-        numeric, categorical = self.attributes
+        numeric, categorical = (tuple(n for n in names if n not in self.sensitive) for names in self.attributes)
         named = replace(self, transactions=(), query=None, table=None, customers=None, calendar=None, identities=None)
         if not self.sources:
-            return named
+            return replace(named, numeric=numeric, categorical=categorical)
         return replace(
             named,
             sources=(),

@@ -2,8 +2,7 @@
 
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +20,13 @@ from seqclv.data.store import StoreInfo, events_from_frame, open_log
 from seqclv.data.windows import end_of_log, history, instant, to_timestamp
 from seqclv.errors import InputError, offenders
 from seqclv.forecast.chunks import chunked, history_chunks
-from seqclv.forecast.engines.local import Scored, score
+from seqclv.forecast.engines.local import Execution, Scored, score_in
 from seqclv.forecast.forecaster import checked_horizons, forecast_rfm, forecast_table, predict
+from seqclv.forecast.sinks import DEFAULT_TABLE, sink_of
+from seqclv.forecast.workplace import workplace
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 
 
 def open_model(model: str | Path, *, tracking_uri: str | None = None) -> Bundle:
@@ -53,29 +52,49 @@ def score_log(
     data: DataConfig,
     cutoff: int,
     horizons_days: Sequence[float],
-    out: Path,
+    out: str | Path,
     *,
-    announce: Callable[[str], None] = lambda _: None,
-    progress: Progress | None = None,
+    table: str = DEFAULT_TABLE,
+    engine: str = "local",
+    execution: Execution | None = None,
 ) -> Scored:
-    """Score the log that `data` names, as of the cutoff (microseconds), into the Parquet file `out`."""
+    """Score the log that `data` names, as of the cutoff (microseconds).
+
+    Args:
+        bundle: the model.
+        data: the log and its columns.
+        cutoff: end of history, excluded.
+        horizons_days: in any order.
+        out: a Parquet or CSV file, or the SQLAlchemy URL of a database.
+        table: of the database.
+        engine: 'local' or 'spark'.
+        execution: processes, device and progress.
+
+    Raises:
+        InputError: the log, a horizon or the output is refused, nobody bought before the cutoff, or another scoring
+            writes to the same place.
+    """
+    execution = execution or Execution()
     horizons = checked_horizons(horizons_days)
-    if out.is_dir():
-        raise InputError(f"--out names a file to write, but {out} is a directory: add a file name.")
+    sink = sink_of(out, table)
+    sink.check()
     if cutoff < bundle.training_cutoff:
-        announce(_too_early(bundle, cutoff))
-    with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
-        announce("reading the log")
-        store = open_log(data, Path(workspace))
+        execution.announce(_too_early(bundle, cutoff))
+    with workplace(sink.workplace, sink.name) as place:
+        if engine == "spark":
+            from seqclv.forecast.engines.spark import score_with_spark
+
+            return score_with_spark(place, bundle, data, (cutoff, horizons), sink, execution)
+        execution.announce("reading the log")
+        store = open_log(data, place.log)
         if bundle.kind == "prior":
-            announce("reading off the log what kind of base it is")
+            execution.announce("reading off the log what kind of base it is")
             bundle = prior.for_log(bundle, data)
             chunks = history_chunks(store, cutoff, bundle.merge)
             bundle = prior.shown(bundle, chunks, cutoff, fingerprint=store.fingerprint)
         if (unknown := _unknown(bundle, store.info)) is not None:
-            announce(unknown)
-        with progress(store.customers) if progress else nullcontext(lambda _: None) as advance:
-            return score(bundle, store, cutoff, horizons, out, advance=advance)
+            execution.announce(unknown)
+        return score_in(place, bundle, store, (cutoff, horizons), sink, execution)
 
 
 def _too_early(bundle: Bundle, cutoff: int) -> str:

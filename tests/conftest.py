@@ -10,7 +10,7 @@ os.environ["MPLBACKEND"] = "Agg"
 import hypothesis
 import pytest
 
-from tests.services import postgres_url  # noqa: F401  # a fixture
+pytest_plugins = ["tests.services"]
 
 hypothesis.settings.register_profile(
     "ci", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]

@@ -9,6 +9,7 @@ import pytest
 from seqclv.config import CustomersConfig, DataConfig
 from seqclv.data.store import build_store
 from seqclv.data.windows import history, instant
+from seqclv.forecast.engines.local import Execution
 from seqclv.scoring import Model, score_log
 from seqclv.training.train import portable, train_bundle
 
@@ -52,7 +53,7 @@ def bundle(people, small_log, small_config, tmp_path_factory):
 
 def forecasts(bundle, data, tmp_path, announce=lambda _: None):
     out = tmp_path / "forecasts.parquet"
-    score_log(bundle, replace(data, require_columns=False), CUTOFF, [90], out, announce=announce)
+    score_log(bundle, replace(data, require_columns=False), CUTOFF, [90], out, execution=Execution(announce=announce))
     return pd.read_parquet(out)["expected_transactions"]
 
 

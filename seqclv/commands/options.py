@@ -45,6 +45,8 @@ def add_log_options(parser: argparse.ArgumentParser, *, required: bool) -> None:
     )
     group.add_argument("--numeric", nargs="+", metavar="COLUMN", help="further numeric columns of an event")
     group.add_argument("--categorical", nargs="+", metavar="COLUMN", help="further categorical columns of an event")
+    group.add_argument("--do-not-profile", metavar="COLUMN", help="customers for whom it is true are left out entirely")
+    group.add_argument("--sensitive", nargs="+", metavar="ATTRIBUTE", help="kept from the model, for audits alone")
     group.add_argument(
         "--merge", metavar="PERIOD", help="lines in one period are one transaction: none, 6h, 1d (default)"
     )
@@ -88,6 +90,8 @@ _DATA_OPTIONS = (
     "timestamp_format",
     "numeric",
     "categorical",
+    "do_not_profile",
+    "sensitive",
     "merge",
     "max_reject_share",
 )

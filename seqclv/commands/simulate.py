@@ -21,6 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--refund-share", type=float, default=0.0, metavar="SHARE", help="of the purchases")
     parser.add_argument("--attributes", action="store_true", help="add the columns category and channel")
+    parser.add_argument(
+        "--satisfaction-effect", type=float, default=0.0, metavar="E", help="satisfaction lowers the dropout hazard"
+    )
+    parser.add_argument(
+        "--response-rate", type=float, default=0.0, metavar="SHARE", help="of the purchases that are reviewed"
+    )
+    parser.add_argument("--only-angry", action="store_true", help="only poor scores are given")
     parser.add_argument("--truth", metavar="FILE", help="also write each customer's true rate, hazard and dropout")
     add_output_options(parser)
 
@@ -39,6 +46,9 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
             yearly_season=args.yearly_season,
             refund_share=args.refund_share,
             attributes=args.attributes,
+            satisfaction_effect=args.satisfaction_effect,
+            response_rate=args.response_rate,
+            only_angry=args.only_angry,
         )
     )
     write(simulation, Path(args.out), truth=args.truth)

@@ -21,18 +21,22 @@ from seqclv.data.columns import attribute_columns
 from seqclv.data.database import quoted, run
 from seqclv.data.events import FIRST_FURTHER_TYPE
 from seqclv.data.identities import TABLE as IDENTITY
+from seqclv.data.privacy import TABLE as UNPROFILED
+from seqclv.data.privacy import Objections, mentions_forgotten
 from seqclv.data.store import REJECTS_FILE, EventStore
 from seqclv.data.transactions import MALFORMED, REJECT_COLUMNS, Counts, Log, recounted
 from seqclv.errors import InputError
+from seqclv.pseudonyms import PseudonymKey
 
+_MERGED = "earlier_identity"  # the map of identities as a store writes ids: columns old, new
 _STAGED = ("customer", "ts", "zoned", "further", "amount")
 
 
-def require_same_rules(data: DataConfig, store: EventStore) -> None:
+def require_same_rules(data: DataConfig, store: EventStore, key: PseudonymKey | None = None) -> None:
     """Refuse a delivery that would be read by other rules than the store was.
 
     Raises:
-        InputError: attributes, cancellations or feeds differ.
+        InputError: attributes, cancellations, feeds, the column do_not_profile or the key of pseudonyms differ.
     """
     info, customers = store.info, data.customers
     pairs = {
@@ -47,6 +51,8 @@ def require_same_rules(data: DataConfig, store: EventStore) -> None:
         "cancellation_days": (data.cancellation_days, info.cancellation_days),
         "match_on": (data.match_on, info.match_on),
         "watch": (data.watch, info.watch),
+        "do_not_profile": (data.do_not_profile, info.do_not_profile),
+        "the check of the key of pseudonyms": (None if key is None else key.check, info.pseudonym_check),
     }
     other = [
         f"{name} is {_told(ours)}, not {_told(theirs)}" for name, (ours, theirs) in pairs.items() if ours != theirs
@@ -92,6 +98,9 @@ def with_earlier(log: Log, store: EventStore, *, replace_from: int | None) -> Lo
     own = [name[:-1] if name[:-1] in REJECT_COLUMNS else name for name in columns]
     originals = (*log.originals, *(name for name in own if name not in log.originals))
     names = [*_STAGED, *attribute_columns(log.data), "row_hash", "reason", "raw"]
+    if log.data.identities is not None:
+        query = f"CREATE TABLE {_MERGED} AS SELECT pseudonym(old) AS old, pseudonym(new) AS new FROM {IDENTITY}"
+        run(log.connection, query)
     run(log.connection, "ALTER TABLE staged RENAME TO delivered")
     parts = [
         f"SELECT {', '.join(names)} FROM delivered",
@@ -102,7 +111,8 @@ def with_earlier(log: Log, store: EventStore, *, replace_from: int | None) -> Lo
     rejects = quoted(str(store.path / REJECTS_FILE))
     run(
         log.connection,
-        f"INSERT INTO malformed SELECT line FROM read_parquet({rejects}) WHERE reason = '{MALFORMED}'",
+        f"INSERT INTO malformed SELECT line FROM read_parquet({rejects}) "
+        f"WHERE reason = '{MALFORMED}' AND NOT coalesce({mentions_forgotten('line')}, false)",
     )
     return recounted(log, originals, _left_out_earlier(log, store, replace_from))
 
@@ -121,15 +131,21 @@ def _left_out_earlier(log: Log, store: EventStore, replace_from: int | None) -> 
     if log.data.identities is not None:  # ids that were customers when the store was prepared
         earlier = f"read_parquet({quoted(str(store.path / LINES_FILE))})"
         bound = "" if replace_from is None else f" WHERE ts < {replace_from}"
-        query = f"SELECT count(*) FROM {earlier} JOIN {IDENTITY} ON customer = {IDENTITY}.old{bound}"
+        query = f"SELECT count(*) FROM {earlier} JOIN {_MERGED} ON customer = {_MERGED}.old{bound}"
         merged += int(run(log.connection, query)[0][0])
+    lines = f"read_parquet({quoted(str(store.path / LINES_FILE))})"
+    bound = "" if replace_from is None else f" AND ts < {replace_from}"
+    query = f"SELECT count(*) FROM {lines} WHERE customer IN (SELECT customer FROM {UNPROFILED}){bound}"
+    objecting = int(report["rows_not_profiled"]) + int(run(log.connection, query)[0][0])
     return replace(
         log.counts,
-        read=after_end + filtered,
+        read=after_end + filtered + objecting,
         after_end=after_end,
         filtered=filtered,
         filtered_unknown=int(report["rows_filtered_unknown"]),
         relabelled=merged,
+        forgotten=int(report["customers_forgotten"]),
+        objections=Objections(int(report["customers_not_profiled"]), objecting),
     )
 
 
@@ -153,13 +169,14 @@ def _kept_rows(
         joins += f" LEFT JOIN earlier_{name} ON {code} = earlier_{name}.code"
     changed = {name: f"earlier_{name}.value" for name in vocabularies}
     if data.identities is not None:
-        joins += f" LEFT JOIN {IDENTITY} ON kept.customer = {IDENTITY}.old"
-        changed["customer"] = f"coalesce({IDENTITY}.new, kept.customer)"
+        joins += f" LEFT JOIN {_MERGED} ON kept.customer = {_MERGED}.old"
+        changed["customer"] = f"coalesce({_MERGED}.new, kept.customer)"
     changed |= {"zoned": str(store.info.zoned).lower(), "reason": "NULL", "raw": "NULL"}
     chosen = ", ".join(changed.get(name, f"kept.{name}") for name in names)
     lines = quoted(str(store.path / LINES_FILE))
-    bound = "" if replace_from is None else f" WHERE ts < {replace_from}"
-    return f"SELECT {chosen} FROM read_parquet({lines}) AS kept{joins}{bound}"
+    bound = "" if replace_from is None else f" AND ts < {replace_from}"
+    mine = f"{changed.get('customer', 'kept.customer')} NOT IN (SELECT customer FROM {UNPROFILED})"
+    return f"SELECT {chosen} FROM read_parquet({lines}) AS kept{joins} WHERE {mine}{bound}"
 
 
 def _rejected_rows(
@@ -176,4 +193,9 @@ def _rejected_rows(
     chosen = ", ".join(filled.get(name, "NULL") for name in names)
     rejects = quoted(str(store.path / REJECTS_FILE))
     bound = "" if replace_from is None else f" AND coalesce(epoch_us(instant) < {replace_from}, true)"
+    # Which cell is the id is not known for all sources: a row with an objecting customer's id anywhere is left out.
+    cells = f"[{', '.join(f'r{i}' for i in range(own))}]"
+    if own:
+        bound += f" AND NOT list_has_any({cells}, (SELECT coalesce(list(customer), []) FROM {UNPROFILED}))"
+        bound += f" AND NOT {mentions_forgotten(f'array_to_string({cells}, chr(10))')}"
     return f"SELECT {chosen} FROM read_parquet({rejects}) AS t({aliases}) WHERE reason <> '{MALFORMED}'{bound}"

@@ -94,6 +94,16 @@ def packed(bases: Sequence[FlatBatch], max_history_events: int) -> EventBatch:
     )
 
 
+def packed_events(events: Events, schema: FeatureSchema) -> IntArray:
+    """[E] the index in `events` of each event of their packed batch."""
+    return _packed(events, schema)[0]
+
+
+def _packed(events: Events, schema: FeatureSchema) -> tuple[IntArray, IntArray, IntArray]:
+    length = np.minimum(np.diff(events.offset), schema.max_history_events)
+    return _packing(events.offset[1:] - length, length)  # from the first encoded event of each customer on
+
+
 def _packing(first: IntArray, length: IntArray) -> tuple[IntArray, IntArray, IntArray]:
     """Flat index of each packed event, its place in the packed order, and the customers at each step."""
     longest_first = np.argsort(-length, kind="stable")

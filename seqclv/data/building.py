@@ -33,6 +33,7 @@ from seqclv.data.store import (
 from seqclv.data.storefiles import StoreFiles, fresh_start
 from seqclv.data.transactions import Log, read_frame, read_log
 from seqclv.errors import InputError
+from seqclv.pseudonyms import PseudonymKey
 
 if TYPE_CHECKING:
     from seqclv.data.frames import Frame
@@ -46,7 +47,14 @@ class Delivery:
     replace_from: int | None  # microseconds; the store's rows from there on are forgotten
 
 
-def build(data: DataConfig, out: Path, *, until: int | None = None, delivery: Delivery | None = None) -> Path:
+def build(
+    data: DataConfig,
+    out: Path,
+    *,
+    until: int | None = None,
+    delivery: Delivery | None = None,
+    key: PseudonymKey | None = None,
+) -> Path:
     """Build the store of `data` at `out`, or with a `delivery` append `data` to the store there.
 
     Other arguments and errors are those of `seqclv.data.store.build_store` and `append_store`.
@@ -55,16 +63,19 @@ def build(data: DataConfig, out: Path, *, until: int | None = None, delivery: De
         if is_store(source):
             raise InputError(f"A log must be raw to be prepared, but '{source}' is a prepared store already.")
     _require_replaceable(out)
+    check = None if key is None else key.check
     with scratch_beside(out) as scratch:
         finished = scratch / "store"
         with connect(scratch) as connection:
-            log = read_log(connection, data, until=until)
+            log = read_log(connection, data, until=until, key=key)
             finished.mkdir()
             if delivery is None:
-                _write_store(log, finished)
+                write_store(log, finished, check)
             else:
                 joined = with_earlier(log, delivery.earlier, replace_from=delivery.replace_from)
-                _write_store(joined, finished, lambda repeats: repeated(delivery.earlier, log.counts.kept, repeats))
+                write_store(
+                    joined, finished, check, lambda repeats: repeated(delivery.earlier, log.counts.kept, repeats)
+                )
         if delivery is not None:
             _require_unchanged(out, delivery)
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -82,9 +93,19 @@ def _require_unchanged(out: Path, delivery: Delivery) -> None:
 def gather(frame: "Frame", data: DataConfig) -> Events:
     """The events of a frame; see `seqclv.data.store.events_from_frame`."""
     with connect(None) as connection:
-        log = read_frame(connection, frame, replace(data, watch=()))
-        blocks = list(log.lines())
-        static = _static(log, blocks)
+        return _gathered(read_frame(connection, frame, replace(data, watch=())))
+
+
+def gather_part(frame: "Frame", data: DataConfig) -> Events | None:
+    """The events of all rows of some customers, from a log that was validated as a whole; None if none is usable."""
+    with connect(None) as connection:
+        log = read_frame(connection, frame, replace(data, watch=()), whole=False)
+        return _gathered(log) if log.counts.kept else None
+
+
+def _gathered(log: Log) -> Events:
+    blocks = list(log.lines())
+    static = _static(log, blocks)
     ids: list[str] = []
     starts, total = [], 0
     data = log.data
@@ -123,10 +144,16 @@ def _require_replaceable(out: Path) -> None:
         raise InputError(f"A store must be written to a new place or over another store, but '{out}' is neither.")
 
 
-def _write_store(log: Log, directory: Path, warn: Callable[[int], list[str]] = lambda duplicates: []) -> None:
+def write_store(
+    log: Log, directory: Path, pseudonym_check: str | None, warn: Callable[[int], list[str]] = lambda duplicates: []
+) -> None:
     """Write all files of a store; store.json last, without which it is none.
 
-    `warn` gives further warnings for the report, from the number of exact duplicates.
+    Args:
+        log: validated.
+        directory: an empty one.
+        pseudonym_check: of the key of its pseudonyms, if ids are such.
+        warn: gives further warnings for the report, from the number of exact duplicates.
     """
     numeric, categorical = log.data.numeric, log.data.categorical
     with StoreFiles(directory, log.data) as files:
@@ -155,6 +182,8 @@ def _write_store(log: Log, directory: Path, warn: Callable[[int], list[str]] = l
         static_numeric=beside.static_numeric,
         static_categorical=beside.static_categorical,
         calendar=beside.calendar,
+        do_not_profile=log.data.do_not_profile,
+        pseudonym_check=pseudonym_check,
     )
     _write_rejects(log, directory / REJECTS_FILE)
     (directory / STORE_FILE).write_text(info.to_json(), "utf-8")

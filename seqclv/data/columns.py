@@ -12,6 +12,7 @@ The canonical columns of a staged row:
     m0, m1 ..  VARCHAR    what a purchase and its cancellation must share; NULL where missing
     w0, w1 ..  VARCHAR    the feed of the row, in each way that feeds are watched; NULL where missing
     row_hash   UBIGINT    of the whole row as read: tells exact duplicates
+    objects    BOOLEAN    whether the row says that its customer must not be profiled; gone once that is honoured
     left_out   VARCHAR    why a filter leaves the row out; NULL where it does not; gone once they are counted
     reason     VARCHAR    why the row is rejected; NULL for a kept row
     raw        VARCHAR[]  the rejected row as text; NULL for a kept row
@@ -73,13 +74,14 @@ def require_columns(relation: Relation, data: DataConfig) -> None:
         )
 
 
-def canonical_select(relation: Relation, data: DataConfig, originals: Sequence[str]) -> str:
+def canonical_select(relation: Relation, data: DataConfig, originals: Sequence[str], objects: str = "false") -> str:
     """The SELECT that stages the rows of `relation`.
 
     Args:
         relation: the rows as read; it has the needed columns.
         data: which column is which.
         originals: names of the columns kept of a rejected row, over all relations, in order.
+        objects: SQL over the relation, see above.
 
     Raises:
         InputError: a column's type cannot serve its purpose.
@@ -101,6 +103,7 @@ def canonical_select(relation: Relation, data: DataConfig, originals: Sequence[s
         f"{as_number(relation, data.amount)} AS number",
         f"{_empty(relation, data.amount)} AS no_number",
         *attributes,
+        f"{objects} AS objects",
         f"{relation.left_out} AS left_out",
         f"hash({', '.join(relation.column(name) for name in sorted(relation.names))}) AS row_hash",
     ]
@@ -138,7 +141,7 @@ def _judged(rows: str, attributes: Sequence[str], raw: str) -> str:
         SELECT customer, ts, zoned, further,
             CASE WHEN no_number OR isnan(number) THEN 0.0
                  WHEN word IN ({refunds}) THEN -abs(number) ELSE number END AS amount,
-            {finite} row_hash, left_out, reason, CASE WHEN reason IS NOT NULL THEN {raw} END AS raw
+            {finite} row_hash, objects, left_out, reason, CASE WHEN reason IS NOT NULL THEN {raw} END AS raw
         FROM ({judged})"""
 
 

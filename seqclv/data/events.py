@@ -1,11 +1,13 @@
 """Event columns of many customers in memory: the value that store, windows and features exchange."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+
+from seqclv.errors import InputError, offenders
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -71,6 +73,28 @@ class Events:
     def owner(self) -> IntArray:
         """[E] the customer index of each event."""
         return np.repeat(np.arange(self.customers, dtype=np.int64), np.diff(self.offset))
+
+    def without_attributes(self, names: Collection[str]) -> Self:
+        """The events without some of their attributes.
+
+        Raises:
+            InputError: an attribute is not there: a slip of the pen would leave it in.
+        """
+        columns = ("numeric", "categorical", "static_numeric", "static_categorical")
+        known = {name for column in columns for name in getattr(self, column)}
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise InputError(
+                f"A sensitive attribute must be one of the log's ({', '.join(sorted(known)) or 'it has none'}), but "
+                f"{offenders(unknown)} is not: check data.sensitive."
+            )
+        return replace(
+            self,
+            numeric={n: v for n, v in self.numeric.items() if n not in names},
+            categorical={n: v for n, v in self.categorical.items() if n not in names},
+            static_numeric={n: v for n, v in self.static_numeric.items() if n not in names},
+            static_categorical={n: v for n, v in self.static_categorical.items() if n not in names},
+        )
 
     def rows(self, keep: npt.NDArray[np.bool_]) -> Self:
         """Keep the events where `keep` [E] holds; customers stay, also those left without an event."""

@@ -78,6 +78,8 @@ def mapped_frame(connection: duckdb.DuckDBPyConnection, frame: "Frame", data: Da
     asked = list(needed_columns(columns))
     if not data.require_columns:
         asked = [name for name in asked if name in names or name not in _dispensable(columns)]
+    if data.do_not_profile in names and data.do_not_profile not in asked:
+        asked.append(data.do_not_profile)
     if data.where is not None:
         filtered = {name.casefold() for name in columns_in(connection, data.where)}
         asked += [name for name in names if name.casefold() in filtered and name not in asked]

@@ -50,6 +50,9 @@ class DataReport:
     rows_filtered: int = 0  # neither kept nor rejected: left out by a filter
     rows_filtered_unknown: int = 0  # of them, those for which the filter is neither true nor false
     rows_relabelled: int = 0  # kept rows that stand under another customer by the table of identities
+    rows_not_profiled: int = 0  # neither kept nor rejected: of customers who must not be profiled
+    customers_not_profiled: int = 0
+    customers_forgotten: int = 0  # removed from the store later; counts above are of before
     customers_table: Mapping[str, int] = field(default_factory=dict)  # counts of `seqclv.data.static.CustomersTable`
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,7 +70,10 @@ class DataReport:
             *([("rows left out by a filter", f"{self.rows_filtered:,}")] if self.rows_filtered else []),
             *([("  filter unknown", f"{self.rows_filtered_unknown:,}")] if self.rows_filtered_unknown else []),
             *([("rows of merged identities", f"{self.rows_relabelled:,}")] if self.rows_relabelled else []),
+            *([("rows not to be profiled", f"{self.rows_not_profiled:,}")] if self.rows_not_profiled else []),
+            *([("  customers", f"{self.customers_not_profiled:,}")] if self.rows_not_profiled else []),
             ("customers", f"{self.customers:,}"),
+            *([("  forgotten since", f"{self.customers_forgotten:,}")] if self.customers_forgotten else []),
             ("first event", self.first_timestamp or "-"),
             ("last event", self.last_timestamp or "-"),
             ("span", f"{self.span_days:,.1f} days"),

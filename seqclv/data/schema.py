@@ -1,6 +1,6 @@
 """The feature schema of a base: scales and vocabularies, derived from merged histories before the cutoff only."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -20,8 +20,11 @@ _LOG_SPREAD_FLOOR = 0.01
 _CONSTANT = 1e-9  # a spread this small beside the mean is rounding: the column is constant
 
 
-def derive_schema(events: Events, cutoff: int, *, merge: str, max_history_events: int) -> FeatureSchema:
-    """The schema of merged histories that end at `cutoff` (microseconds)."""
+def derive_schema(
+    events: Events, cutoff: int, *, merge: str, max_history_events: int, sensitive: Collection[str] = ()
+) -> FeatureSchema:
+    """The schema of merged histories that end at `cutoff` (microseconds), without the `sensitive` attributes."""
+    events = events.without_attributes(sensitive)
     schema = derive_scales(events, cutoff, merge=merge, max_history_events=max_history_events)
     return _with_query_scales(schema, events, cutoff)
 

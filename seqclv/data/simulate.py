@@ -25,6 +25,9 @@ HAZARD_SHAPE = 0.8  # of the Gamma law of dropout hazards per day
 HAZARD_SCALE_SPANS = 0.5  # its scale parameter (days) as a share of the simulated span
 AMOUNT_SHAPE, MEAN_SHAPE, MEAN_SCALE = 6.25, 3.744, 15.44  # Gamma-Gamma p, q, gamma (those of CDNOW)
 REFUND_DELAY_DAYS = 10.0  # mean of an exponential time from purchase to refund
+REVIEW_DELAY_DAYS = 2.0  # mean of an exponential time from purchase to review
+REVIEW_MIDDLE, REVIEW_SLOPE, REVIEW_NOISE = 3.2, 1.1, 0.7  # score by satisfaction, before rounding to 1 ... 5
+ANGRY_SCORE = 2
 DAYS_PER_YEAR = 365.25
 CATEGORIES = ("books", "garden", "kitchen", "music", "sports", "toys")
 CHANNELS = ("app", "store", "web")
@@ -43,6 +46,9 @@ class SimulationConfig:
     yearly_season: float = 0.0  # amplitude of the rate's yearly sine, in [0, 1)
     refund_share: float = 0.0  # of the purchases that are given back
     attributes: bool = False  # add the columns category and channel
+    satisfaction_effect: float = 0.0  # a spread of satisfaction divides the dropout hazard by exp(effect)
+    response_rate: float = 0.0  # of the purchases that are followed by a review
+    only_angry: bool = False  # who would give more than ANGRY_SCORE stays silent
 
     def __post_init__(self) -> None:
         rules = {
@@ -51,6 +57,8 @@ class SimulationConfig:
             "mean_events must be at least 1": 1 <= self.mean_events < np.inf,
             "yearly_season must be in [0, 1)": 0 <= self.yearly_season < 1,
             "refund_share must be in [0, 1]": 0 <= self.refund_share <= 1,
+            "satisfaction_effect must be in [0, 3]": 0 <= self.satisfaction_effect <= 3,
+            "response_rate must be in [0, 1]": 0 <= self.response_rate <= 1,
             "seed must be at least 0": self.seed >= 0,
         }
         broken = [rule for rule, holds in rules.items() if not holds]
@@ -66,9 +74,10 @@ class SimulationConfig:
 class Simulation:
     """A simulated log and its truth.
 
-    `transactions` [E rows, in time order]: customer_id, timestamp, amount and, on request, category and channel.
+    `transactions` [E rows, in time order]: customer_id, timestamp, amount and, on request, category and channel;
+    with reviews also event_type ('purchase' or 'review') and score (1 to 5, null of purchases).
     `customers` [C rows]: customer_id, rate (purchases per day while alive, the season aside), hazard (per day),
-    acquired, dropout (timestamps; dropout may lie beyond the span), mean_amount.
+    acquired, dropout (timestamps; dropout may lie beyond the span), mean_amount; satisfaction where it has an effect.
     """
 
     transactions: pa.Table
@@ -84,6 +93,7 @@ class _Population:
     acquired: FloatArray
     dropout: FloatArray
     mean_amount: FloatArray
+    satisfaction: FloatArray  # standard normal
 
 
 def simulate(config: SimulationConfig) -> Simulation:
@@ -98,6 +108,7 @@ def simulate(config: SimulationConfig) -> Simulation:
     owner, day = _purchases(random, people, config)
     amount = _amounts(random, people.mean_amount[owner])
     owner, day, amount = _refunds(random, people, config, (owner, day, amount))
+    owner, day, amount, score = _reviews(people, config, (owner, day, amount))
     start = int(np.datetime64(config.start, "us").astype(np.int64))
     stamp = np.minimum(_microseconds(day), config.days * MICROSECONDS_PER_DAY - 1)
     order = np.argsort(stamp, kind="stable")
@@ -108,6 +119,10 @@ def simulate(config: SimulationConfig) -> Simulation:
     if config.attributes:
         columns["category"] = _favourites(random, owner, config.customers, CATEGORIES)
         columns["channel"] = _favourites(random, owner, config.customers, CHANNELS)
+    if config.response_rate > 0:
+        given = np.isfinite(score[order])
+        columns["event_type"] = pa.array(np.where(given, "review", "purchase"))
+        columns["score"] = pa.array(score[order], from_pandas=True)
     truth = {
         "customer_id": ids,
         "rate": people.rate,
@@ -116,6 +131,8 @@ def simulate(config: SimulationConfig) -> Simulation:
         "dropout": _timestamps(_microseconds(people.dropout) + start),
         "mean_amount": people.mean_amount,
     }
+    if config.satisfaction_effect > 0:
+        truth["satisfaction"] = people.satisfaction
     return Simulation(pa.table(columns), pa.table(truth))
 
 
@@ -136,13 +153,16 @@ def _population(random: np.random.Generator, config: SimulationConfig) -> _Popul
     size, days = config.customers, float(config.days)
     acquired = random.uniform(0.0, days, size)
     hazard = random.gamma(HAZARD_SHAPE, 1.0 / (HAZARD_SCALE_SPANS * days), size)
+    satisfaction = np.random.default_rng([config.seed, 1]).normal(size=size)
+    # Divided by the mean of the factor, so that the average hazard stays what it is without satisfaction.
+    hazard = hazard * np.exp(-config.satisfaction_effect * satisfaction - config.satisfaction_effect**2 / 2)
     lifetime = np.minimum(random.exponential(1.0, size) / np.maximum(hazard, 1e-300), 100 * days)
     dropout = acquired + lifetime
     mean_amount = AMOUNT_SHAPE / random.gamma(MEAN_SHAPE, 1.0 / MEAN_SCALE, size)
     rate = random.gamma(RATE_SHAPE, 1.0, size)
     active = np.minimum(dropout, days) - acquired
     rate *= (config.mean_events - 1.0) * size / max(float(rate @ active), 1e-300)
-    return _Population(rate, hazard, acquired, dropout, mean_amount)
+    return _Population(rate, hazard, acquired, dropout, mean_amount, satisfaction)
 
 
 def _purchases(
@@ -189,6 +209,31 @@ def _refunds(
     given &= late < np.minimum(people.dropout[owner], config.days)
     chosen = [np.concatenate([owner, owner[given]]), np.concatenate([day, late[given]])]
     return chosen[0], chosen[1], np.concatenate([amount, -amount[given]])
+
+
+def _reviews(
+    people: _Population, config: SimulationConfig, lines: tuple[IntArray, FloatArray, FloatArray]
+) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
+    """Append reviews of no amount; the scores, [E], are NaN of other lines. After dropout nobody writes."""
+    owner, day, amount = lines
+    score = np.full(len(owner), np.nan)
+    if config.response_rate == 0.0:
+        return owner, day, amount, score
+    random = np.random.default_rng([config.seed, 2])
+    answers = random.random(len(owner)) < config.response_rate
+    late = day + random.exponential(REVIEW_DELAY_DAYS, len(owner))
+    said = REVIEW_MIDDLE + REVIEW_SLOPE * people.satisfaction[owner] + REVIEW_NOISE * random.normal(size=len(owner))
+    said = np.clip(np.round(said), 1, 5)
+    answers &= (amount > 0) & (late < np.minimum(people.dropout[owner], config.days))
+    if config.only_angry:
+        answers &= said <= ANGRY_SCORE
+    nothing = np.zeros(int(answers.sum()))
+    return (
+        np.concatenate([owner, owner[answers]]),
+        np.concatenate([day, late[answers]]),
+        np.concatenate([amount, nothing]),
+        np.concatenate([score, said[answers]]),
+    )
 
 
 def _favourites(random: np.random.Generator, owner: IntArray, customers: int, words: tuple[str, ...]) -> pa.Array:

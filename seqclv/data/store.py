@@ -34,6 +34,7 @@ from seqclv.config import DataConfig
 from seqclv.data.calendar import CALENDAR_FILE, Calendar, read_calendar
 from seqclv.data.events import Categorical, Events
 from seqclv.errors import InputError
+from seqclv.pseudonyms import PseudonymKey
 
 if TYPE_CHECKING:
     from seqclv.data.frames import Frame
@@ -69,6 +70,8 @@ class StoreInfo:
     static_numeric: tuple[str, ...] = ()
     static_categorical: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # vocabulary by attribute
     calendar: tuple[str, ...] = ()  # columns
+    do_not_profile: str | None = None  # the column by which customers were left out
+    pseudonym_check: str | None = None  # of the key (`seqclv.pseudonyms`) where ids are pseudonyms
 
     def to_json(self) -> str:
         """The text of store.json."""
@@ -227,7 +230,9 @@ def _read_info(root: Path) -> StoreInfo:
         raise InputError(f"The store '{root}' is damaged, {STORE_FILE} is not readable: prepare it anew.") from error
 
 
-def build_store(data: DataConfig, out: str | Path, *, until: int | None = None) -> EventStore:
+def build_store(
+    data: DataConfig, out: str | Path, *, until: int | None = None, key: PseudonymKey | None = None
+) -> EventStore:
     """Read, validate and sort a log into a store, out of core.
 
     The store is built beside `out` and moved there when it is finished. A finished store at `out` is replaced; before
@@ -237,17 +242,23 @@ def build_store(data: DataConfig, out: str | Path, *, until: int | None = None) 
         data: files and column names; files may be public logs (`dataset:NAME`).
         out: the directory to make.
         until: microseconds since 1970; rows at or after it are left out.
+        key: replaces ids by pseudonyms; it is not kept.
 
     Raises:
         InputError: the log is refused (see `seqclv.data.transactions.stage`) or `out` holds something else.
     """
     from seqclv.data.building import build
 
-    return open_store(build(data, Path(out), until=until))
+    return open_store(build(data, Path(out), until=until, key=key))
 
 
 def append_store(
-    data: DataConfig, out: str | Path, *, until: int | None = None, replace_from: int | None = None
+    data: DataConfig,
+    out: str | Path,
+    *,
+    until: int | None = None,
+    replace_from: int | None = None,
+    key: PseudonymKey | None = None,
 ) -> EventStore:
     """Append a delivery to the store at `out`, without the raw log that it was built from.
 
@@ -261,6 +272,7 @@ def append_store(
         replace_from: microseconds since 1970; the store's rows from there on are forgotten before the delivery is
             added, so that a job may deliver the latest days again. Without it a row that comes again is a duplicate:
             kept and counted.
+        key: that of the store, where its ids are pseudonyms.
 
     Raises:
         InputError: `out` is no store or of other rules, the delivery is refused (see `build_store`), or the store was
@@ -270,8 +282,8 @@ def append_store(
     from seqclv.data.building import Delivery, build
 
     earlier = open_store(out)
-    require_same_rules(data, earlier)
-    return open_store(build(data, Path(out), until=until, delivery=Delivery(earlier, replace_from)))
+    require_same_rules(data, earlier, key)
+    return open_store(build(data, Path(out), until=until, delivery=Delivery(earlier, replace_from), key=key))
 
 
 def open_log(data: DataConfig, workspace: str | Path) -> EventStore:
@@ -286,7 +298,8 @@ def open_log(data: DataConfig, workspace: str | Path) -> EventStore:
     if len(data.transactions) > 1:
         raise InputError(f"A prepared store must stand alone, but '{stores[0]}' is given beside other files.")
     store = open_store(stores[0])
-    known = {*store.info.numeric, *store.info.categorical}
+    known = {*store.info.numeric, *store.info.categorical, *store.info.static_numeric, *store.info.static_categorical}
+    _require_honoured(data, store)
     numeric, categorical = data.attributes if data.require_columns else ((), ())
     missing = [name for name in (*numeric, *categorical) if name not in known]
     if missing:
@@ -295,6 +308,14 @@ def open_log(data: DataConfig, workspace: str | Path) -> EventStore:
             "prepare it anew with them."
         )
     return store
+
+
+def _require_honoured(data: DataConfig, store: EventStore) -> None:
+    if data.do_not_profile is not None and store.info.do_not_profile is None:
+        raise InputError(
+            f"Whoever must not be profiled is left out of a store, but '{store.path}' was prepared without "
+            f"do_not_profile={data.do_not_profile}: prepare it anew with it."
+        )
 
 
 def events_from_frame(frame: "Frame", data: DataConfig) -> Events:

@@ -13,6 +13,7 @@ from seqclv.data.columns import as_instant, as_number, as_text
 from seqclv.data.database import run
 from seqclv.data.events import MICROSECONDS_PER_DAY
 from seqclv.data.identities import TABLE as IDENTITY
+from seqclv.data.privacy import TABLE as UNPROFILED
 from seqclv.data.sources import Relation, relations
 from seqclv.errors import InputError, offenders
 
@@ -135,9 +136,9 @@ def _stage_attributes(
         connection,
         f"""CREATE TABLE attributes AS SELECT DISTINCT customer, {columns} FROM (
             SELECT *, bool_or(own) OVER (PARTITION BY customer) AS has_own FROM (
-                SELECT *, coalesce(new, named) AS customer, new IS NULL AS own
+                SELECT *, pseudonym(coalesce(new, named)) AS customer, new IS NULL AS own
                 FROM rows_of_customers LEFT JOIN ({merge}) ON named = old WHERE regexp_matches(named, '\\S')))
-            WHERE own OR NOT has_own""",
+            WHERE (own OR NOT has_own) AND customer NOT IN (SELECT customer FROM {UNPROFILED})""",
     )
     [(rows, nameless, bad)] = run(
         connection,

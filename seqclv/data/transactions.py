@@ -5,7 +5,7 @@ it. Nothing depends on the order of rows or files, nor on the machine's time zon
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,19 @@ from seqclv.data.identities import load_identities, relabelled
 from seqclv.data.inspection import inspect
 from seqclv.data.lines import Lines, net
 from seqclv.data.mapping import Mapped, mapped_frame, mapped_log
+from seqclv.data.privacy import (
+    REJECT_COLUMN,
+    Objections,
+    leave_out,
+    load_objections,
+    make_tables,
+    objects,
+    set_key,
+    under_pseudonyms,
+)
 from seqclv.data.report import DataReport, findings, isoformat
 from seqclv.errors import InputError
+from seqclv.pseudonyms import PseudonymKey
 
 if TYPE_CHECKING:
     from seqclv.data.frames import Frame
@@ -51,6 +62,8 @@ class Counts:
     filtered: int = 0  # rows that a filter left out
     filtered_unknown: int = 0  # of them, those for which it is neither true nor false
     relabelled: int = 0  # rows of a merged identity
+    objections: Objections = field(default_factory=Objections)
+    forgotten: int = 0  # customers, see `seqclv.data.forgetting`
 
 
 @dataclass(frozen=True)
@@ -110,6 +123,9 @@ class Log:
             rows_filtered=counts.filtered,
             rows_filtered_unknown=counts.filtered_unknown,
             rows_relabelled=counts.relabelled,
+            rows_not_profiled=counts.objections.rows,
+            customers_not_profiled=counts.objections.customers,
+            customers_forgotten=counts.forgotten,
             customers=customers,
             first_timestamp=isoformat(counts.first),
             last_timestamp=isoformat(counts.last),
@@ -124,58 +140,118 @@ class Log:
         )
 
 
-def read_log(connection: duckdb.DuckDBPyConnection, data: DataConfig, *, until: int | None = None) -> Log:
+def read_log(
+    connection: duckdb.DuckDBPyConnection,
+    data: DataConfig,
+    *,
+    until: int | None = None,
+    key: PseudonymKey | None = None,
+) -> Log:
     """Stage and validate the log that `data.transactions` or `data.sources` name.
 
     Args:
         connection: from `connect`.
         data: places and column names.
         until: microseconds since 1970; rows at or after it are left out.
+        key: of pseudonyms; None: ids stay as they are.
 
     Raises:
         InputError: see `stage`.
     """
     if not data.named:
         raise InputError("A log must be named, but none is: give --transactions a file, directory or glob.")
-    return stage(connection, mapped_log(connection, data), until=until)
+    return stage(connection, mapped_log(connection, data), until=until, key=key, required=True)
 
 
-def read_frame(connection: duckdb.DuckDBPyConnection, frame: "Frame", data: DataConfig) -> Log:
-    """Stage and validate a log in memory.
+def read_frame(connection: duckdb.DuckDBPyConnection, frame: "Frame", data: DataConfig, *, whole: bool = True) -> Log:
+    """Stage and validate a log in memory; of a part of a log (not `whole`) only columns are validated.
 
     Raises:
         InputError: see `stage`.
     """
-    return stage(connection, mapped_frame(connection, frame, data))
+    return stage(connection, mapped_frame(connection, frame, data), required=data.require_columns, whole=whole)
 
 
-def stage(connection: duckdb.DuckDBPyConnection, mapped: Mapped, *, until: int | None = None) -> Log:
+def stage(
+    connection: duckdb.DuckDBPyConnection,
+    mapped: Mapped,
+    *,
+    until: int | None = None,
+    key: PseudonymKey | None = None,
+    required: bool,
+    whole: bool = True,
+) -> Log:
     """Read all rows once into the table `staged` and check them as a whole.
+
+    Args:
+        connection: from `connect`.
+        mapped: the sources.
+        until: microseconds since 1970; rows at or after it are left out.
+        key: of pseudonyms; None: ids stay as they are.
+        required: whether the column of those who must not be profiled has to be there.
+        whole: whether the rows are a whole log; the rules on whole logs do not hold for a part.
 
     Raises:
         InputError: columns are of a wrong type, a file is damaged, there are no rows, zoned and unzoned timestamps are
             mixed, too many rows are rejected, or no row is left.
     """
     data, originals = mapped.data, mapped.originals
-    rows = " UNION ALL ".join(canonical_select(one.relation, one.columns, originals) for one in mapped.sources)
+    if key is not None:
+        set_key(connection, data, key)
     if data.identities is not None:
         load_identities(connection, data.identities)
-        rows = relabelled(rows)
+    load_objections(connection, data, [one.relation for one in mapped.sources], required=required)
+    rows = _rows(mapped)
+    if key is not None:
+        rows, originals = under_pseudonyms(rows), (REJECT_COLUMN,)
     try:
         # The statistics of a Parquet file leave out NaN; believing them, DuckDB takes isnan(x) for false everywhere.
         run(connection, "SET disabled_optimizers = 'statistics_propagation'")
         run(connection, f"CREATE TABLE staged AS {rows}")
         run(connection, "RESET disabled_optimizers")
-        _collect_malformed(connection)
+        _collect_malformed(connection, legible=key is None and data.do_not_profile is None)
     except OUR_FAULT:
         raise
     except duckdb.Error as error:
         raise InputError(_unreadable(error, mapped)) from error
+    objections = leave_out(connection)
     filtered = _leave_out(connection)
-    counts = replace(_count(connection, until, filtered), relabelled=_relabelled(connection, data, until))
-    _validate(connection, counts, mapped)
+    counts = _count(connection, until, filtered)
+    counts = replace(
+        counts,
+        read=counts.read + objections.rows,
+        relabelled=_relabelled(connection, data, until),
+        objections=objections,
+    )
+    if whole:
+        require_one_zone(zones(connection), [one.columns.timestamp for one in mapped.sources])
+        require_usable(counts, mapped.data.max_reject_share, [one.columns.customer_id for one in mapped.sources])
     log = Log(connection, data, originals, counts, (), until)
     return replace(log, vocabularies=_vocabularies(log))
+
+
+def empty_log(connection: duckdb.DuckDBPyConnection, data: DataConfig, *, until: int | None) -> Log:
+    """A log without any row, which the rows of a store may join; `data` is of the flat form."""
+    kinds = {"n": "DOUBLE", "k": "VARCHAR", "m": "VARCHAR", "w": "VARCHAR"}
+    attributes = "".join(f"{name} {kinds[name[0]]}, " for name in attribute_columns(data))
+    columns = "customer VARCHAR, ts BIGINT, zoned BOOLEAN, further VARCHAR, amount DOUBLE, "
+    columns += f"{attributes}row_hash UBIGINT, reason VARCHAR, raw VARCHAR[]"
+    make_tables(connection)
+    run(connection, f"CREATE TABLE staged ({columns})")
+    _collect_malformed(connection, legible=True)
+    return Log(connection, data, (), _count(connection, until, {}), (), until)
+
+
+def _rows(mapped: Mapped) -> str:
+    """SQL of the rows of all sources, those of merged identities under their customer."""
+    data = mapped.data
+    rows = " UNION ALL ".join(
+        canonical_select(
+            one.relation, one.columns, mapped.originals, objects=objects(one.relation, data.do_not_profile)
+        )
+        for one in mapped.sources
+    )
+    return rows if data.identities is None else relabelled(rows)
 
 
 def recounted(log: Log, originals: Sequence[str], earlier: Counts) -> Log:
@@ -187,13 +263,18 @@ def recounted(log: Log, originals: Sequence[str], earlier: Counts) -> Log:
     counts = _count(log.connection, log.until, {})
     counts = replace(
         counts,
-        read=counts.read + log.counts.filtered + earlier.read,
+        read=counts.read + log.counts.filtered + log.counts.objections.rows + earlier.read,
         after_end=counts.after_end + earlier.after_end,
         filtered=log.counts.filtered + earlier.filtered,
         filtered_unknown=log.counts.filtered_unknown + earlier.filtered_unknown,
         relabelled=log.counts.relabelled + earlier.relabelled,
+        forgotten=log.counts.forgotten + earlier.forgotten,
+        objections=Objections(
+            log.counts.objections.customers + earlier.objections.customers,
+            log.counts.objections.rows + earlier.objections.rows,
+        ),
     )
-    _require_one_zone(log.connection, f"'{log.data.timestamp}'")
+    require_one_zone(zones(log.connection), [log.data.timestamp])
     _require_rows(counts)
     return replace(log, originals=tuple(originals), counts=counts, vocabularies=_vocabularies(log))
 
@@ -216,11 +297,15 @@ def _relabelled(connection: duckdb.DuckDBPyConnection, data: DataConfig, until: 
     return int(run(connection, f"SELECT count(*) FROM staged WHERE relabelled AND {_kept(until)}")[0][0])
 
 
-def _collect_malformed(connection: duckdb.DuckDBPyConnection) -> None:
-    """Lines of CSV files that have too many or too few cells, broken quotes or no UTF-8; each once."""
+def _collect_malformed(connection: duckdb.DuckDBPyConnection, *, legible: bool) -> None:
+    """Lines of CSV files that have too many or too few cells, broken quotes or no UTF-8; each once.
+
+    Their customer is not known: where that matters, they are counted, and their text is not kept.
+    """
     tables = {str(row[0]) for row in run(connection, "SELECT table_name FROM duckdb_tables()")}
     if "reject_errors" in tables:
-        once = "SELECT any_value(csv_line) AS line FROM reject_errors GROUP BY scan_id, file_id, reject_errors.line"
+        line = "any_value(csv_line)" if legible else "NULL::VARCHAR"
+        once = f"SELECT {line} AS line FROM reject_errors GROUP BY scan_id, file_id, reject_errors.line"
     else:  # no CSV file was read
         once = "SELECT NULL::VARCHAR AS line LIMIT 0"
     run(connection, f"CREATE TABLE malformed AS {once}")
@@ -276,22 +361,27 @@ def _count(connection: duckdb.DuckDBPyConnection, until: int | None, filtered: M
     )
 
 
-def _validate(connection: duckdb.DuckDBPyConnection, counts: Counts, mapped: Mapped) -> None:
+def require_usable(counts: Counts, max_reject_share: float, customer_columns: Iterable[str]) -> None:
+    """Refuse a log without rows, without customers, or with too many rejected rows.
+
+    Raises:
+        InputError: one of these.
+    """
     if counts.read == 0:
         raise InputError("A log must have rows, but it has only a header.")
-    _require_one_zone(connection, _named(one.columns.timestamp for one in mapped.sources))
     nameless = counts.reasons.get(NO_CUSTOMER, 0)
-    left, bad = counts.read - counts.filtered, sum(counts.reasons.values()) - nameless
+    left, bad = counts.read - counts.filtered - counts.objections.rows, sum(counts.reasons.values()) - nameless
     named = left - nameless
     reasons = ", ".join(f"{count:,} with {reason}" for reason, count in counts.reasons.items())
     if left == 0:
-        raise InputError(f"A log must have usable rows, but the filter leaves out all {counts.read:,}: mend it.")
+        why = "objections to profiling leave" if counts.objections.rows else "the filter leaves"
+        raise InputError(f"A log must have usable rows, but {why} out all {counts.read:,}: mend it.")
     if named == 0:
-        columns = _named(one.columns.customer_id for one in mapped.sources)
+        columns = _named(customer_columns)
         raise InputError(f"Rows must name a customer in column {columns}, but none of {left:,} does.")
-    if bad > mapped.data.max_reject_share * named:
+    if bad > max_reject_share * named:
         raise InputError(
-            f"At most {mapped.data.max_reject_share:.0%} of the rows may be rejected, but {bad:,} of {named:,} were "
+            f"At most {max_reject_share:.0%} of the rows may be rejected, but {bad:,} of {named:,} were "
             f"({reasons}){_remedy(counts)}: mend the rows or raise --max-reject-share."
         )
     _require_rows(counts)
@@ -301,18 +391,28 @@ def _require_rows(counts: Counts) -> None:
     if counts.kept == 0:
         reasons = ", ".join(f"{count:,} with {reason}" for reason, count in counts.reasons.items())
         found = reasons or f"{counts.after_end:,} lie at or after the end asked for"
-        left = counts.read - counts.filtered
+        left = counts.read - counts.filtered - counts.objections.rows
         raise InputError(f"A log must have usable rows, but of {left:,} none is left: {found}.")
 
 
-def _require_one_zone(connection: duckdb.DuckDBPyConnection, columns: str) -> None:
+def zones(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
+    """The number of staged rows whose timestamps name a zone, and of those whose timestamps do not."""
     [row] = run(
         connection, "SELECT count(*) FILTER (zoned), count(*) FILTER (NOT zoned) FROM staged WHERE ts IS NOT NULL"
     )
-    if row[0] and row[1]:
+    return int(row[0]), int(row[1])
+
+
+def require_one_zone(found: tuple[int, int], columns: Iterable[str]) -> None:
+    """Refuse timestamps of both kinds; `found` is from `zones`, `columns` are those with timestamps.
+
+    Raises:
+        InputError: there are both kinds.
+    """
+    if found[0] and found[1]:
         raise InputError(
-            f"Timestamps must all name a time zone or none of them, but in column {columns} {row[0]:,} do and "
-            f"{row[1]:,} do not: write them all in one way."
+            f"Timestamps must all name a time zone or none of them, but in column {_named(columns)} {found[0]:,} do "
+            f"and {found[1]:,} do not: write them all in one way."
         )
 
 

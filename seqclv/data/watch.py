@@ -5,9 +5,9 @@ A feed is a file, a value of a watched column, or the whole log. Everything here
 Silence. Of each weekday, the days with and without an event among the days before are Bernoulli trials of an
 unknown share; under Jeffreys' prior, Beta(1/2, 1/2), the probability that the next k days of that weekday are all empty
 is B(1/2 + empty + k, 1/2 + full) / B(1/2 + empty, 1/2 + full), B the beta function; weekdays are multiplied. Feeds
-ebb, so the days before are the last 28 or 56 days, whichever give the larger probability.
-A feed is stale if its silence at the end of the log has a probability below ALARM over the number of feeds, and is
-longer than any of its silences before.
+ebb, so the days before are the last 28 or 56 days, or, where few of these had an event, all of the feed's past:
+whichever give the largest probability. A feed is stale if its silence at the end of the log has a probability below
+ALARM over the number of feeds, and is longer than any of its silences before.
 
 Level. Of each customer and day the largest amount counts. The median log amount of a week is compared with those of up
 to LEVEL_WEEKS weeks before. It jumped if it moved by more than a factor of ten, more than twice as far as any of those
@@ -25,6 +25,7 @@ from seqclv.data.events import IntArray
 
 ALARM = 1e-4  # probability of a false alarm in a whole log
 PAST_DAYS = (28, 56)
+BUSY_DAYS = 14  # of the last 56, with an event; fewer may have come together by chance
 LEAST_SPAN_DAYS = 28  # of a feed's past; a shorter one tells nothing
 LEAST_ACTIVE_DAYS = 8
 LEVEL_WEEKS = 8
@@ -71,7 +72,9 @@ def _last_silence(days: IntArray, end: int) -> Silence | None:
     if length <= int(np.diff(days).max(initial=1)) - 1:
         return None
     silence = np.arange(last + 1, last + 1 + min(length, _LONGEST))
-    chances = [_all_empty(silence, _trials(days, last + 1 - past, last + 1)) for past in PAST_DAYS]
+    recent = len(days) - int(np.searchsorted(days, last + 1 - PAST_DAYS[-1]))
+    pasts = PAST_DAYS if recent >= BUSY_DAYS else (*PAST_DAYS, last + 1 - int(days[0]))
+    chances = [_all_empty(silence, _trials(days, last + 1 - past, last + 1)) for past in pasts]
     return Silence(last + 1, length, max(chances))
 
 

@@ -38,6 +38,8 @@ def segments(column: str, matured: Matured, past: Events) -> Grouping:
         values = _last_values(column, matured, past)
         if (values == MISSING).all():  # a column that a log may lack is read as missing everywhere
             raise InputError(f"A segment needs values, but '{column}' is empty before the cutoff: name another column.")
+    elif column in past.static_categorical:
+        values = _own_values(column, matured, past)
     else:
         raise InputError(
             f"A segment is a column of the forecasts or of the log, but '{column}' is neither: check the name."
@@ -59,6 +61,15 @@ def _last_values(column: str, matured: Matured, past: Events) -> np.ndarray:
     known = past.customer_id[place] == ids
     last = past.offset[place + 1] - 1
     return np.where(known, words[feature.codes[last]], MISSING)
+
+
+def _own_values(column: str, matured: Matured, past: Events) -> np.ndarray:
+    """An attribute of the customers."""
+    feature = past.static_categorical[column]
+    words = np.asarray([*feature.values, MISSING], dtype=object)
+    place = np.searchsorted(past.customer_id, ids := matured.rows["customer_id"].to_numpy(dtype=object))
+    place = np.minimum(place, past.customers - 1)
+    return np.where(past.customer_id[place] == ids, words[feature.codes[place]], MISSING)
 
 
 def vintages(matured: Matured, past: Events) -> Grouping | None:

@@ -1,25 +1,82 @@
-"""Walk a base in chunks of customers who have a history, in bounded memory.
+"""Cut a base into chunks of customers who have a history, in bounded memory.
 
-Chunks hold a fixed number of customers WITH a purchase before the cutoff. So what a forecast is computed beside
-depends on events before the cutoff only: one more customer after it does not shift the chunks, and no bit of a
-forecast changes.
+Chunks hold a fixed number of customers WITH a purchase before the cutoff, counted from the first customer on. So what
+a forecast is computed beside depends on events before the cutoff only: one more customer after it does not shift the
+chunks, and no bit of a forecast changes. Nor does it matter who computes which chunk.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from seqclv.data.events import Events, concatenate
+from seqclv.data.events import PURCHASE, Events, concatenate
 from seqclv.data.store import EventStore
-from seqclv.data.windows import history
+from seqclv.data.windows import before, history
 
 CHUNK_CUSTOMERS = 4_096
-_BLOCK_CUSTOMERS = 65_536  # read from the store at once
+PART_CHUNKS = 4
+_BLOCK_CUSTOMERS = 65_536  # read from the store at once while planning
+
+
+@dataclass(frozen=True)
+class Part:
+    """A run of a store's customers, from `start` (included) to `stop` (excluded); a whole number of chunks.
+
+    `customers` is the number of those with a purchase before the cutoff: PART_CHUNKS chunks, fewer in the last part.
+    """
+
+    index: int
+    start: int
+    stop: int
+    customers: int
+
+
+def plan(store: EventStore, cutoff: int, merge: str) -> list[Part]:
+    """The parts of a store as of the cutoff (microseconds); none where nobody bought before it."""
+    size = CHUNK_CUSTOMERS * PART_CHUNKS
+    starts, total = [], 0
+    for first in range(0, store.customers, _BLOCK_CUSTOMERS):
+        rows = np.flatnonzero(buyers(store.read(first, first + _BLOCK_CUSTOMERS), cutoff, merge))
+        starts += [first + int(row) for row in rows[(-total) % size :: size]]
+        total += len(rows)
+    ends = [*starts[1:], store.customers][: len(starts)]
+    return [
+        Part(i, start, end, min(size, total - i * size))
+        for i, (start, end) in enumerate(zip(starts, ends, strict=True))
+    ]
+
+
+def buyers(events: Events, cutoff: int, merge: str) -> npt.NDArray[np.bool_]:
+    """[C] whether a customer has a purchase strictly before the cutoff: those that `history` keeps.
+
+    A customer without negative lines buys where any line is above zero; only the others' lines must be merged.
+    """
+    line = (events.event_type == PURCHASE) & (events.timestamp < cutoff)
+    buys = _any(events, line & (events.amount > 0))
+    unsure = np.flatnonzero(buys & _any(events, line & (events.amount < 0)))
+    if len(unsure):
+        mixed = before(events.select(unsure), cutoff)
+        buys[unsure] = np.isin(mixed.customer_id, history(mixed, cutoff, merge).customer_id)
+    return buys
+
+
+def _any(events: Events, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """[C] whether the mask [E] holds for any event of the customer."""
+    running = np.concatenate([[0], np.cumsum(mask)])
+    return np.asarray(running[events.offset[1:]] > running[events.offset[:-1]])
+
+
+def part_chunks(store: EventStore, part: Part, cutoff: int, merge: str) -> Iterator[Events]:
+    """Merged histories of a part's customers before the cutoff, chunk by chunk."""
+    return chunked([history(store.read(part.start, part.stop), cutoff, merge)])
 
 
 def history_chunks(store: EventStore, cutoff: int, merge: str) -> Iterator[Events]:
-    """Merged histories before the cutoff (microseconds), CHUNK_CUSTOMERS at a time, fewer in the last chunk."""
-    return chunked(history(block, cutoff, merge) for block in store.blocks(_BLOCK_CUSTOMERS))
+    """Merged histories before the cutoff (microseconds) of a whole store, chunk by chunk."""
+    for part in plan(store, cutoff, merge):
+        yield from part_chunks(store, part, cutoff, merge)
 
 
 def chunked(histories: Iterable[Events]) -> Iterator[Events]:
@@ -29,11 +86,11 @@ def chunked(histories: Iterable[Events]) -> Iterator[Events]:
         joined = block if rest is None else concatenate([rest, block])
         full = joined.customers // CHUNK_CUSTOMERS * CHUNK_CUSTOMERS
         for first in range(0, full, CHUNK_CUSTOMERS):
-            yield _part(joined, first, first + CHUNK_CUSTOMERS)
-        rest = _part(joined, full, joined.customers)
+            yield _slice(joined, first, first + CHUNK_CUSTOMERS)
+        rest = _slice(joined, full, joined.customers)
     if rest is not None and rest.customers:
         yield rest
 
 
-def _part(events: Events, start: int, stop: int) -> Events:
+def _slice(events: Events, start: int, stop: int) -> Events:
     return events.select(np.arange(start, stop, dtype=np.int64))

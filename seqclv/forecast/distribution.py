@@ -11,13 +11,14 @@ from torch import Tensor
 from seqclv.batch import DAYS_PER_YEAR
 from seqclv.forecast.discounting import integrals, leaving_time, squared_count, squared_spend
 from seqclv.model.process import PurchaseProcess, concatenate
-from seqclv.model.quantiles import by_support, spend_quantiles, transaction_quantiles
+from seqclv.model.quantiles import by_support, quantiles
 from seqclv.model.season import SeasonalClock
 from seqclv.predictive import FloatArray
 
 _SHORTEST_DAYS, _LONGEST_DAYS = 1e-3, 1e6  # between which the median time to the next purchase is sought
-_BISECTIONS = 48  # to a relative 1e-13
 _HORIZON_BLOCK = 16  # horizons whose integrals are held at once
+_SEARCH_STEPS = 100
+_SEARCH_ERROR = 1e-11  # of the probability, or of the logarithm of the days
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ class ClockedProcess:
         passed = self.clock(torch.tensor(horizon_days, dtype=torch.float64))
         return self.process.faster(float(passed) / horizon_days)
 
-    def churn_at(self, days: Tensor) -> Tensor:
-        """[N] P(no purchase within days [N])."""
-        return self.process.churn_probability(days if self.clock is None else self.clock(days))
+    def churn_at(self, days: Tensor, rows: Tensor) -> Tensor:
+        """[n] P(no purchase within days [n]) of some customers."""
+        return self.process.select(rows).churn_probability(days if self.clock is None else self.clock(days))
 
 
 class ProcessForecast:
@@ -58,6 +59,7 @@ class ProcessForecast:
 
     def __init__(self, parts: Sequence[ClockedProcess]) -> None:
         self.parts = [ClockedProcess(part.process.double(), part.clock) for part in parts]
+        self._answered: tuple[tuple[tuple[float, ...], ...], FloatArray, FloatArray] | None = None
 
     def __len__(self) -> int:
         return len(self.parts[0].process)
@@ -83,28 +85,51 @@ class ProcessForecast:
         return np.asarray(self.until(1.0).alive_probability().numpy())
 
     def next_purchase_median(self) -> FloatArray:
-        """[N] the median number of days to the next purchase; NaN where the customer more likely never buys again."""
-        never = torch.stack([part.process.never_probability() for part in self.parts]).mean(0)
-        buys = never < 0.5
-        low = torch.full_like(never, math.log(_SHORTEST_DAYS))
-        high = torch.full_like(never, math.log(_LONGEST_DAYS))
-        for _ in range(_BISECTIONS):
-            middle = (low + high) / 2
-            still = self._churn_at(middle.exp()) > 0.5
-            low, high = torch.where(still, middle, low), torch.where(still, high, middle)
-        return np.where(buys.numpy(), high.exp().numpy(), np.nan)
+        """[N] the median number of days to the next purchase; NaN where the customer more likely never buys again.
 
-    def _churn_at(self, days: Tensor) -> Tensor:
-        """[N] P(no purchase within days [N])."""
-        return torch.stack([part.churn_at(days) for part in self.parts]).mean(0)
+        Sought by the method of Illinois (false position whose stale end loses half of its weight) in the logarithm of
+        the days; customers that are found leave the search.
+        """
+        never = torch.stack([part.process.never_probability() for part in self.parts]).mean(0)
+        median = torch.full_like(never, math.nan)
+        rows = torch.nonzero(never < 0.5).squeeze(-1)
+        low = torch.full_like(never[rows], math.log(_SHORTEST_DAYS))
+        high = torch.full_like(low, math.log(_LONGEST_DAYS))
+        above, below = torch.full_like(low, 0.5), never[rows] - 0.5  # churn less a half at both ends
+        for _ in range(_SEARCH_STEPS):
+            middle = high - (high - low) * below / (below - above)
+            middle = torch.where((middle > low) & (middle < high), middle, (low + high) / 2)
+            found = self._churn_at(middle.exp(), rows) - 0.5
+            median[rows] = middle.exp()
+            still = found > 0
+            above, below = torch.where(still, found, above / 2), torch.where(still, below / 2, found)
+            low, high = torch.where(still, middle, low), torch.where(still, high, middle)
+            left = torch.nonzero((found.abs() > _SEARCH_ERROR) & (high - low > _SEARCH_ERROR)).squeeze(-1)
+            if not len(left):
+                break
+            rows, low, high, above, below = rows[left], low[left], high[left], above[left], below[left]
+        return np.asarray(median.numpy())
+
+    def _churn_at(self, days: Tensor, rows: Tensor) -> Tensor:
+        """[n] P(no purchase within days [n]) of some customers."""
+        return torch.stack([part.churn_at(days, rows) for part in self.parts]).mean(0)
 
     def transaction_quantiles(self, horizons_days: Sequence[float], levels: Sequence[float]) -> FloatArray:
         """[N, H, Q] the smallest n with P(N <= n) >= level."""
-        return self._by_horizon(lambda p, h: transaction_quantiles(p, h, levels), horizons_days)
+        return self._quantiles(horizons_days, levels)[0]
 
     def spend_quantiles(self, horizons_days: Sequence[float], levels: Sequence[float]) -> FloatArray:
         """[N, H, Q] the smallest y with P(spend <= y) >= level."""
-        return self._by_horizon(lambda p, h: spend_quantiles(p, h, levels), horizons_days)
+        return self._quantiles(horizons_days, levels)[1]
+
+    def _quantiles(self, horizons_days: Sequence[float], levels: Sequence[float]) -> tuple[FloatArray, FloatArray]:
+        """Both kinds, which share their work; the last answer is remembered, as they are asked for one by one."""
+        asked = (tuple(horizons_days), tuple(levels))
+        if self._answered is None or self._answered[0] != asked:
+            answers = [quantiles(self.until(float(h)), float(h), levels) for h in horizons_days]
+            counts, spend = (np.asarray(torch.stack(both, dim=1).numpy()) for both in zip(*answers, strict=True))
+            self._answered = (asked, counts, spend)
+        return self._answered[1:]
 
     def transaction_pmf(self, horizon_days: float, maximum: int) -> FloatArray:
         """[N, maximum + 1] P(N = n)."""

@@ -1,21 +1,26 @@
 """Bundle + histories + cutoff -> forecasts: the one scorer that every engine runs."""
 
+import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
+from torch import Tensor
 
 from seqclv.baselines.posterior import ClassicalForecast
 from seqclv.baselines.rfm import RfmTable, rfm_table
+from seqclv.batch import EventBatch, FeatureSchema
 from seqclv.bundle import Bundle
 from seqclv.data.assemble import event_batch
 from seqclv.data.events import Events
 from seqclv.data.features import ledger, locate, year_share
 from seqclv.errors import InputError
 from seqclv.forecast.distribution import Clock, ClockedProcess, ProcessForecast
+from seqclv.model.network import Network
 from seqclv.predictive import Predictive
 
 if TYPE_CHECKING:
@@ -61,10 +66,13 @@ def checked_horizons(horizons_days: Sequence[float]) -> list[float]:
     return values
 
 
-def predict(bundle: Bundle, history: Events, cutoff: int) -> ProcessForecast | ClassicalForecast:
+def predict(
+    bundle: Bundle, history: Events, cutoff: int, *, device: str = "cpu"
+) -> ProcessForecast | ClassicalForecast:
     """The predictive distributions of every customer of merged histories, as of the cutoff (microseconds).
 
-    They answer both `seqclv.predictive.Predictive` and `seqclv.predictive.Discounted`.
+    They answer both `seqclv.predictive.Predictive` and `seqclv.predictive.Discounted`. Networks run on the device where
+    they lie (see `on_device`), which `device` must name; what follows from their answers is worked out on the CPU.
     """
     if bundle.classical is not None:
         return bundle.classical.forecast(rfm_table(history, cutoff))
@@ -73,10 +81,35 @@ def predict(bundle: Bundle, history: Events, cutoff: int) -> ProcessForecast | C
             "The prior forecasts a base as a whole, but here customers come without their base: use 'seqclv score "
             "--model prior' or seqclv.load('prior')."
         )
-    return _network_forecast(bundle, history, cutoff)
+    return _network_forecast(bundle, history, cutoff, torch.device(device))
 
 
-def _network_forecast(bundle: Bundle, history: Events, cutoff: int) -> ProcessForecast:
+def device_for(bundle: Bundle, accelerator: str) -> str:
+    """The device on which to score: 'cuda' where there is a GPU that may be used and the model is a network.
+
+    Raises:
+        InputError: a GPU is asked for, but there is none.
+    """
+    if accelerator == "cpu" or (accelerator == "auto" and not bundle.networks):
+        return "cpu"
+    if torch.cuda.is_available():
+        return "cuda" if bundle.networks else "cpu"
+    if accelerator == "gpu":
+        raise InputError("--accelerator gpu needs a GPU that torch can use, but there is none: take auto or cpu.")
+    return "cpu"
+
+
+def on_device(bundle: Bundle, device: str) -> Bundle:
+    """The bundle with its networks on a device."""
+    if device == "cpu":
+        return bundle
+    networks = tuple(copy.deepcopy(network).to(device) for network in bundle.networks)
+    for network in networks:
+        network.season.cpu()  # it belongs to what is worked out from the networks' answers
+    return replace(bundle, networks=networks)
+
+
+def _network_forecast(bundle: Bundle, history: Events, cutoff: int, device: torch.device) -> ProcessForecast:
     schema = bundle.schema
     if schema is None:  # a bundle of kind 'network' always has one: see bundle.load_bundle
         raise TypeError("a network bundle without a schema")
@@ -84,16 +117,17 @@ def _network_forecast(bundle: Bundle, history: Events, cutoff: int) -> ProcessFo
     everyone = np.arange(history.customers, dtype=np.int64)
     query = locate(book, everyone, np.full(history.customers, cutoff, dtype=np.int64))
     batch = event_batch(history, book, query, schema)
-    phase = float(year_share(np.asarray([cutoff], dtype=np.int64))[0])
+    if device.type != "cpu":
+        batch = batch.to(device)
     with torch.inference_mode():
-        parts = [
-            ClockedProcess(
-                network(batch).double().rescaled(schema.time_scale_days, schema.amount_scale),
-                Clock(network.season, phase),
-            )
-            for network in bundle.networks
-        ]
-    return ProcessForecast(parts)
+        return ProcessForecast([clocked(network, batch, schema, cutoff) for network in bundle.networks])
+
+
+def clocked(network: Network, batch: EventBatch, schema: FeatureSchema, cutoff: int) -> ClockedProcess:
+    """One network's processes of a batch whose queries are all at `cutoff` (microseconds), in days and currency."""
+    process = network(batch).map(Tensor.cpu).double().rescaled(schema.time_scale_days, schema.amount_scale)
+    phase = float(year_share(np.asarray([cutoff], dtype=np.int64))[0])
+    return ClockedProcess(process, Clock(network.season, phase))
 
 
 def forecast_table(

@@ -1,10 +1,10 @@
 """Quantiles of a purchase process by inverting its distribution function; no simulated futures.
 
 Customers are worked on in groups of like support, so that one whale does not make the whole base pay for its
-hundreds of possible purchases. Of a customer's spend only the terms (behaviour, number of purchases) that matter are
-kept, the terms of all customers of a group in a row.
+hundreds of possible purchases. Of a customer's spend only those terms (behaviour, number of purchases) are evaluated
+whose amount is uncertain to lie above or below the amount in question.
 
-Shape: see the legend in `seqclv.batch`; a group of customers has T terms.
+Shape: see the legend in `seqclv.batch`; M is the largest number of purchases of a group, T the number of its terms.
 """
 
 import math
@@ -15,14 +15,16 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from seqclv.model.gamma import CERTAIN, gamma_terms
 from seqclv.model.process import PurchaseProcess
 
-_GROUP_ELEMENTS = 300_000  # largest intermediate tensor, elements
+_GROUP_ELEMENTS = 200_000  # largest intermediate tensor, elements: it should fit into a core's cache
 _LOG_BEYOND = -24.0  # log of the probability that more purchases happen than the support counts
-_NEGLIGIBLE = 1e-9  # terms lighter than this, beside the customer's heaviest, change no quantile
-_CERTAIN = 6.0  # standard deviations beyond which a Gamma variable is taken as surely above or below
-_CLOSE = 0.03  # a step this small, in standard deviations of the narrowest term, leaves an error below 1e-6
-_STEPS = 100  # bisection alone would do; Halley's steps need two or three
+_NEGLIGIBLE = 1e-10  # probability of terms that are left out
+_PRECISE = 4e-7  # of the level, the error left by the last step of Halley's method
+_CLOSE = 0.25  # largest last step, in standard deviations of the narrowest term near by
+_START_STEPS = 5
+_STEPS = 100  # bisection alone would do; Halley's steps need two
 _TINY = 1e-300
 
 
@@ -53,14 +55,32 @@ def by_support(process: PurchaseProcess, horizon: float) -> Iterator[tuple[Tenso
             yield rows[start : start + step], maximum
 
 
+def quantiles(process: PurchaseProcess, horizon: float, levels: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Quantiles of the number of purchases and of their spend, each [N, Q], of a process in float64.
+
+    See `transaction_quantiles` and `spend_quantiles`; both follow from the same probabilities of counts.
+    """
+    counts = torch.zeros(len(process), len(levels), dtype=process.log_rate.dtype)
+    spend = torch.zeros_like(counts)
+    churn = process.churn_probability(horizon)
+    buying = torch.nonzero(churn < max(levels)).squeeze(-1)
+    active = process.select(buying)
+    level = torch.tensor(levels, dtype=churn.dtype)
+    for rows, maximum in by_support(active, horizon):
+        customers = buying[rows]
+        future = _Future.of(active.select(rows), horizon, maximum)
+        beyond = future.tail.sum(1)[:, 1:]  # [N, M + 1] P(N > n), n = 0 ... M
+        mass = level - churn[customers].unsqueeze(-1)  # [N, Q]
+        least = (beyond.unsqueeze(-1) > 1 - level).sum(1).to(counts)
+        counts[customers] = torch.where(mass > 0, least.clamp_min(1), 0.0)
+        who, which = torch.nonzero(mass > 0, as_tuple=True)
+        spend[customers[who], which] = future.inverse(who, mass[who, which])
+    return counts, spend
+
+
 def transaction_quantiles(process: PurchaseProcess, horizon: float, levels: Sequence[float]) -> Tensor:
-    """[N, Q] the smallest n with P(N(H) <= n) >= level, exactly from the PMF."""
-    result = torch.zeros(len(process), len(levels), dtype=process.log_rate.dtype)
-    for rows, maximum in by_support(process, horizon):
-        cdf = process.select(rows).transaction_pmf(horizon, maximum).cumsum(-1)
-        for i, level in enumerate(levels):
-            result[rows, i] = (cdf < level).sum(-1).to(result)
-    return result
+    """[N, Q] the smallest n with P(N(H) <= n) >= level."""
+    return quantiles(process, horizon, levels)[0]
 
 
 def spend_quantiles(process: PurchaseProcess, horizon: float, levels: Sequence[float]) -> Tensor:
@@ -69,84 +89,146 @@ def spend_quantiles(process: PurchaseProcess, horizon: float, levels: Sequence[f
     P(spend <= y) = P(N = 0) + sum_k pi_k sum_n P_k(n) GammaCDF(y; n a_k, a_k / m_k) is inverted to within 1e-6 of
     the level; 0 where P(N = 0) reaches it.
     """
-    result = torch.zeros(len(process), len(levels), dtype=process.log_rate.dtype)
-    churn = process.churn_probability(horizon)
-    buying = torch.nonzero(churn < max(levels)).squeeze(-1)
-    active = process.select(buying)
-    for rows, maximum in by_support(active, horizon):
-        customers = buying[rows]
-        terms = _terms(active.select(rows), horizon, maximum)
-        for i, level in enumerate(levels):
-            mass = level - churn[customers]
-            asked = mass > 0
-            if asked.any():
-                result[customers[asked], i] = _inverse(terms.keep(asked), mass[asked])
-    return result
+    return quantiles(process, horizon, levels)[1]
 
 
 @dataclass(frozen=True)
-class _Terms:
-    """The buyers' part of the distribution function: sum over terms of weight x P(shape, shape y / mean).
+class _Future:
+    """The purchases of a group's customers in the window, by behaviour.
 
-    Shape: size [N], the number of a customer's terms; the others [T]. `log_mean` is that of a term's whole spend.
+    Shape: tail [N, K, M + 2], pi_k P_k(at least n purchases) for n = 0 ... M + 1; the others [N, K].
     """
 
-    size: Tensor
-    weight: Tensor
+    tail: Tensor
+    last: Tensor  # the largest number of purchases that is not negligible
     shape: Tensor
     log_mean: Tensor
+    joined: "_Joined"
 
-    def keep(self, customers: Tensor) -> Self:
-        """Keep the customers where the mask [N] holds."""
-        if customers.all():
-            return self
-        terms = self.spread(customers)
-        return type(self)(self.size[customers], self.weight[terms], self.shape[terms], self.log_mean[terms])
+    @classmethod
+    def of(cls, process: PurchaseProcess, horizon: float, maximum: int) -> Self:
+        tail = process.weight.unsqueeze(-1) * process.behaviour_tail(horizon, maximum + 1)
+        last = (tail > _NEGLIGIBLE).sum(-1) - 1
+        shape = process.log_shape.exp()
+        joined = _Joined.of(tail, process.log_mean.exp(), shape)
+        return cls(tail, last.clamp(0, maximum), shape, process.log_mean, joined)
 
-    def spread(self, values: Tensor) -> Tensor:
-        """[N] -> [T]: each customer's value at its terms."""
-        return values.repeat_interleave(self.size)
+    def inverse(self, customers: Tensor, mass: Tensor) -> Tensor:
+        """[n] the y at which the distribution function of the buyers' spend reaches `mass` [n], for some customers."""
+        mass = torch.minimum(mass, self.joined.total[customers] * (1 - 1e-9))  # beyond it lies no finite quantile
+        return self._solve(customers, mass, self.joined.quantile(customers, mass)).exp()
 
-    def total(self, values: Tensor, how: str = "sum") -> Tensor:
-        """[T] -> [N] over each customer's terms."""
-        return torch.segment_reduce(values, how, lengths=self.size, unsafe=True)
+    def distribution(self, customers: Tensor, log_y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """[n] the buyers' distribution function at y, its first two derivatives by log y, a bound of the third.
 
-    def distribution(self, log_y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[N] the sum at y and its first two derivatives by log y.
+        And a bound of the terms' sharpness near y, one over their standard deviation by log y.
 
-        The costly incomplete gamma function is left out for terms that the transformation of Wilson and Hilferty
-        (1931) to a standard normal variable places far from y.
+        Twice the root of a Gamma variable is close to normal with variance one: this tells which terms surely lie
+        below y, which surely above, and which remain.
         """
-        root = ((self.spread(log_y) - self.log_mean) / 3).exp()  # cube root of y / mean
-        z = (root - 1 + 1 / (9 * self.shape)) * 3 * self.shape.sqrt()
-        near = torch.nonzero(z.abs() < _CERTAIN).squeeze(-1)
-        weight, shape = self.weight[near], self.shape[near]
-        x = shape * root[near] ** 3
-        value = torch.where(z > 0, self.weight, 0.0)
-        value[near] = weight * torch.special.gammainc(shape, x)
-        slope, curvature = torch.zeros_like(value), torch.zeros_like(value)
-        slope[near] = weight * (torch.xlogy(shape, x) - x - torch.lgamma(shape)).exp()
-        curvature[near] = slope[near] * (shape - x)
-        return self.total(value), self.total(slope), self.total(curvature)
+        shape, gap = self.shape[customers], log_y.unsqueeze(-1) - self.log_mean[customers]  # [n, K]
+        root, last = (gap.exp() * shape).sqrt(), self.last[customers]
+        low = torch.minimum((((root - CERTAIN).clamp_min(0).square() / shape).ceil().long()).clamp_min(1), last + 1)
+        high = torch.minimum(((root + CERTAIN).square() / shape).clamp_max(1e9).long(), last)
+        length = (high - low + 1).clamp_min(0)
+        width, stride = shape.shape[-1], self.tail.shape[-1]
+        start = (customers.unsqueeze(-1) * width + torch.arange(width)) * stride  # [n, K] of n = 0 in the flat tails
+        flat = self.tail.view(-1)
+        value = (flat[start + 1] - flat[start + low]).sum(-1)
+        length, end = length.view(-1), length.view(-1).cumsum(0)
+        row = torch.arange(len(length)).repeat_interleave(length)  # [T]
+        place = torch.arange(len(row)) + (start.view(-1) + low.view(-1) - end + length)[row]
+        number = (place - start.view(-1)[row]).to(flat)
+        weight = flat[place] - flat[place + 1]
+        sums = gamma_terms(weight, shape.view(-1)[row] * number, gap.view(-1)[row] - number.log())
+        size = length.view(-1, width).sum(-1)
+        uncertain, slope, curvature, bend = (
+            torch.segment_reduce(part.double(), "sum", lengths=size, unsafe=True) for part in sums
+        )
+        return value + uncertain, slope, curvature, bend, root.amax(-1).clamp_min(1.0)
+
+    def _solve(self, customers: Tensor, mass: Tensor, log_y: Tensor) -> Tensor:
+        """[n] the log y where log F(y) = log mass: steps of Halley's method inside a bracket, else bisection."""
+        result, index = log_y.clone(), torch.arange(len(log_y))
+        low, high = torch.full_like(log_y, -math.inf), torch.full_like(log_y, math.inf)
+        stride = torch.full_like(log_y, 2.0)
+        for _ in range(_STEPS):
+            value, slope, curvature, bend, sharpness = self.distribution(customers, log_y)
+            below = value < mass
+            low, high = torch.where(below, log_y, low), torch.where(below, high, log_y)
+            value = value.clamp_min(_TINY)
+            step = torch.where(value > 1e-9 * mass, _halley(value, slope, curvature, mass), stride)
+            error = 0.42 * step.abs() ** 3 * (bend + slope * (slope / value).square())
+            following = log_y + torch.clamp(step, -stride, stride)
+            inside = (following > low) & (following < high)
+            middle = (low + high) / 2
+            bracketed = torch.isfinite(middle)
+            following = torch.where(bracketed & ~inside, middle, following)
+            stride = torch.where(bracketed, stride, 2 * stride)
+            result[index] = log_y = following
+            precise = inside & (error < _PRECISE) & (step.abs() * sharpness < _CLOSE)
+            left = torch.nonzero(~precise & (high - low > 1e-12)).squeeze(-1)
+            if not len(left):
+                break
+            customers, index, mass, log_y = customers[left], index[left], mass[left], log_y[left]
+            low, high, stride = low[left], high[left], stride[left]
+        return result
 
 
-def _terms(process: PurchaseProcess, horizon: float, maximum: int) -> _Terms:
-    weight = process.weight.unsqueeze(-1) * process.behaviour_pmf(horizon, maximum)[..., 1:]  # [N, K, n]
-    heavy = weight > _NEGLIGIBLE * weight.amax((-2, -1), keepdim=True)
-    row, k, n = torch.nonzero(heavy, as_tuple=True)
-    number = (n + 1).to(weight)
-    shape, log_mean = process.log_shape[row, k].exp(), process.log_mean[row, k]
-    return _Terms(heavy.sum((-2, -1)), weight[heavy], shape * number, log_mean + number.log())
+@dataclass(frozen=True)
+class _Joined:
+    """The spend of a group's customers with the behaviours joined: of n purchases one Gamma of their mean and variance.
 
+    Its quantiles are where the search for the exact ones starts.
 
-def _inverse(terms: _Terms, mass: Tensor) -> Tensor:
-    """[N] the y at which the distribution function of the terms reaches `mass`."""
-    total = terms.total(terms.weight)
-    mass = torch.minimum(mass, total * (1 - 1e-9))  # a level beyond what was counted has no finite quantile
-    mean = terms.log_mean.exp()
-    first = terms.total(terms.weight * mean) / total
-    second = terms.total(terms.weight * mean.square() * (1 + 1 / terms.shape)) / total
-    return _solve(terms, mass, _gamma_start(mass / total, first, second - first.square())).exp()
+    Shape: total [N]; the others [N, M], for n = 1 ... M.
+    """
+
+    total: Tensor
+    weight: Tensor
+    log_mean: Tensor
+    shape: Tensor
+    first: Tensor  # [N] mean of the spend
+    variance: Tensor  # [N]
+
+    @classmethod
+    def of(cls, tail: Tensor, mean: Tensor, shape: Tensor) -> Self:
+        mass = tail[..., 1:-1] - tail[..., 2:]  # [N, K, M]
+        square = mean.square()
+        moments = torch.stack([torch.ones_like(mean), mean, square, square / shape], 1) @ mass  # [N, 4, M]
+        weight, one, two, spread = moments.unbind(1)
+        weight = weight.clamp_min(_TINY)
+        n = torch.arange(1, weight.shape[-1] + 1, dtype=weight.dtype)
+        first, second = n * one, n * n * two + n * spread
+        total = weight.sum(-1)
+        average = first / weight
+        variance = (second / weight - average.square()).clamp_min(_TINY)
+        whole = first.sum(-1) / total
+        return cls(
+            total,
+            weight,
+            average.clamp_min(_TINY).log(),
+            (average.square() / variance).clamp(0.05, 1e6),
+            whole,
+            second.sum(-1) / total - whole.square(),
+        )
+
+    def quantile(self, customers: Tensor, mass: Tensor) -> Tensor:
+        """[n] log of about the spend at which the distribution function reaches `mass`: some steps of Newton's method.
+
+        Gamma distribution functions by the transformation of Wilson and Hilferty (1931) to a normal variable.
+        """
+        log_y = _gamma_start(mass / self.total[customers], self.first[customers], self.variance[customers])
+        weight, log_mean, shape = self.weight[customers], self.log_mean[customers], self.shape[customers]
+        scale = 3 * shape.sqrt()
+        shift = (1 - 1 / (9 * shape)) * scale
+        for _ in range(_START_STEPS):
+            root = scale * ((log_y.unsqueeze(-1) - log_mean) / 3).clamp_max(5.0).exp()
+            z = root - shift
+            value = (weight * (0.5 + 0.5 * torch.erf(z * math.sqrt(0.5)))).sum(-1).clamp_min(_TINY)
+            slope = (weight * root * (-0.5 * z.square()).exp()).sum(-1) / (3 * math.sqrt(2 * math.pi))
+            log_y = log_y + ((mass / value).log() * value / slope.clamp_min(_TINY)).clamp(-0.5, 0.5)
+        return log_y
 
 
 def _gamma_start(level: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
@@ -155,32 +237,6 @@ def _gamma_start(level: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
     root = 1 - 1 / (9 * shape) + torch.special.ndtri(level) / (3 * shape.sqrt())
     low = (level.log() + torch.lgamma(shape + 1)) / shape - shape.log()  # x^a / Gamma(a + 1) for small x
     return mean.log() + torch.where(root > 0.05, 3 * root.clamp_min(0.05).log(), low)
-
-
-def _solve(terms: _Terms, mass: Tensor, log_y: Tensor) -> Tensor:
-    """[N] the log y where log F(y) = log mass: steps of Halley's method inside a bracket, else bisection."""
-    result, index = log_y.clone(), torch.arange(len(log_y))
-    low, high = torch.full_like(log_y, -math.inf), torch.full_like(log_y, math.inf)
-    stride = torch.full_like(log_y, 2.0)
-    sharpness = terms.total(terms.shape, "max").clamp_min(1.0).sqrt()
-    for _ in range(_STEPS):
-        value, slope, curvature = terms.distribution(log_y)
-        below = value < mass
-        low, high = torch.where(below, log_y, low), torch.where(below, high, log_y)
-        step = _halley(value.clamp_min(_TINY), slope, curvature, mass)
-        following = log_y + torch.clamp(step, -stride, stride)
-        inside = (following > low) & (following < high)
-        middle = (low + high) / 2
-        bracketed = torch.isfinite(middle)
-        following = torch.where(bracketed & ~inside, middle, following)
-        stride = torch.where(bracketed, stride, 2 * stride)
-        result[index] = log_y = following
-        left = ~(inside & (step.abs() * sharpness < _CLOSE)) & (high - low > 1e-12)
-        if not left.any():
-            break
-        terms, index, mass, log_y = terms.keep(left), index[left], mass[left], log_y[left]
-        low, high, stride, sharpness = low[left], high[left], stride[left], sharpness[left]
-    return result
 
 
 def _halley(value: Tensor, slope: Tensor, curvature: Tensor, mass: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ def report_document(subject: "Subject") -> dict[str, Any]:
         "comparison": None if subject.metrics is None else quality.comparison_section(subject.metrics, ours),
         "windows": quality.windows_section(subject.windows, ours),
         "held_out": _held_out(subject),
-        "drivers": [dict(driver) for driver in subject.options.drivers],
+        "drivers": [dict(driver) for driver in subject.drivers],
         "data": None if subject.log is None else dict(subject.log.report),
     }
     document["monday"] = actions.monday_section(document)

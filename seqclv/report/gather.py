@@ -20,6 +20,7 @@ from seqclv.errors import InputError
 from seqclv.evaluation.compare import OURS
 from seqclv.evaluation.matured import Forecasts, read_forecasts
 from seqclv.forecast.chunks import chunked
+from seqclv.forecast.drivers import report_drivers
 from seqclv.forecast.forecaster import checked_horizons, forecast_table, predict
 from seqclv.report.held_out import held_out, held_out_of_model
 from seqclv.report.subject import HeldOut, Log, ReportOptions, Subject
@@ -47,7 +48,7 @@ def subject_of_model(
         InputError: the log, the cutoff or a horizon is refused.
     """
     if data is None:
-        return Subject(kind="model", options=options, bundle=bundle, metrics=bundle.metrics)
+        return Subject(kind="model", options=options, bundle=bundle, metrics=bundle.metrics, drivers=options.drivers)
     horizons = checked_horizons([*(options.horizons_days or bundle.config.horizons_days), bundle.horizon_days])
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         announce("reading the log")
@@ -84,6 +85,7 @@ def subject_of_model(
             worth=worth,
             log=log,
             held_out=held_out_of_model(bundle, log.events),
+            drivers=options.drivers or report_drivers(bundle, past, cutoff, bundle.horizon_days),
         )
 
 
@@ -151,7 +153,15 @@ def subject_of_backtest(
         worth=worth,
         log=log,
         held_out=held,
+        drivers=options.drivers or _drivers(bundle, forecasts, log),
     )
+
+
+def _drivers(bundle: Bundle, forecasts: Forecasts, log: Log | None) -> Sequence[Mapping[str, Any]]:
+    if log is None:
+        return ()
+    past = history(log.events, forecasts.cutoff, bundle.merge)
+    return report_drivers(bundle, past, forecasts.cutoff, forecasts.horizons_days[-1])
 
 
 def _own(bundle: Bundle, windows: Sequence[Mapping[str, Any] | None]) -> list[Mapping[str, Any]]:

@@ -94,3 +94,4 @@ class Subject:
     worth: Worth | None = None
     log: Log | None = None
     held_out: HeldOut | None = None
+    drivers: Sequence[Mapping[str, Any]] = ()  # what moves the forecasts: those of the options, else what was found

@@ -86,6 +86,7 @@ def open_store(uri: str | None = None, *, create: bool = False) -> Store:
     """
     chosen = tracking_uri(uri)
     _check(chosen, create=create)
+    chosen = _lasting(chosen)
     _prepare_mlflow()
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
@@ -123,6 +124,15 @@ def _check(uri: str, *, create: bool) -> None:
         database.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"The MLflow database {database} cannot be created: {error.strerror or error}.") from error
+
+
+def _lasting(uri: str) -> str:
+    """The URI with the absolute path of a file: MLflow keeps databases open by URI, whatever directory one is in."""
+    database = _sqlite_file(uri)
+    if database is None:
+        return uri
+    head, _, options = uri.partition("?")
+    return f"{head.split(':', 1)[0]}:///{database}" + (f"?{options}" if options else "")
 
 
 def _sqlite_file(uri: str) -> Path | None:

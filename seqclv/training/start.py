@@ -60,7 +60,13 @@ def starting_point(history: Events, cutoff: int, config: Config) -> Start:
     from scratch. So it does where the base has more than `prior_purchases` purchases of its own.
     """
     settings = config.training
-    derived = derive_schema(history, cutoff, merge=config.data.merge, max_history_events=settings.max_history_events)
+    derived = derive_schema(
+        history,
+        cutoff,
+        merge=config.data.merge,
+        max_history_events=settings.max_history_events,
+        sensitive=config.data.sensitive,
+    )
     purchases = int((history.event_type == PURCHASE).sum())
     if not starts_from_prior(config) or purchases > settings.prior_purchases:
         return Start(derived, config.model, settings.max_steps, settings.learning_rate, None)

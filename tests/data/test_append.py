@@ -167,14 +167,14 @@ def test_a_reader_keeps_the_old_store_and_a_failed_delivery_leaves_it(
 
 def test_a_store_replaced_meanwhile_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build_store(at(tmp_path / "old.parquet", LOG[:500]), tmp_path / "store")
-    write = building._write_store
+    write = building.write_store
 
     def slow(*args: object) -> None:
-        monkeypatch.setattr(building, "_write_store", write)
+        monkeypatch.setattr(building, "write_store", write)
         append_store(at(tmp_path / "other.parquet", LOG[500:600]), tmp_path / "store")
         write(*args)
 
-    monkeypatch.setattr(building, "_write_store", slow)
+    monkeypatch.setattr(building, "write_store", slow)
     with pytest.raises(InputError, match="replaced meanwhile"):
         append_store(at(tmp_path / "new.parquet", LOG[600:]), tmp_path / "store")
     assert open_store(tmp_path / "store").info.report["rows_kept"] == 600

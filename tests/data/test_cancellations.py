@@ -144,7 +144,7 @@ LINES = st.tuples(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=14, deadline=None)
 @given(st.lists(LINES, min_size=1, max_size=25), st.randoms(use_true_random=False))
 def test_matches_are_those_of_the_rule_in_any_order_of_rows(
     rows: list[tuple[str, int, float, str]], random: object
@@ -170,7 +170,7 @@ def test_matches_are_those_of_the_rule_in_any_order_of_rows(
     assert np.array_equal(again.amount, events.amount)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=14, deadline=None)
 @given(st.lists(LINES, min_size=1, max_size=25), st.sampled_from(["none", "1d", "3d"]))
 def test_a_cut_is_what_it_would_be_had_the_log_ended_there(rows: list[tuple[str, int, float, str]], merge: str) -> None:
     options = {"cancellation_days": 6, "match_on": ("item",), "categorical": ("item",), "numeric": ("amount",)}

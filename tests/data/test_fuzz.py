@@ -26,12 +26,12 @@ def fuzz() -> ModuleType:
 
 def test_hostile_logs_give_the_right_result_or_one_plain_sentence(fuzz: ModuleType, tmp_path: Path) -> None:
     verdicts = []
-    for number in range(120):
+    for number in range(80):
         place = tmp_path / str(number)
         place.mkdir()
         verdicts.append(fuzz.run_case(fuzz.make_case(random.Random(f"ci:{number}"), place), place))
     assert [verdict for verdict in verdicts if verdict.startswith("FAILED")] == []
-    assert verdicts.count("right") > 40
+    assert verdicts.count("right") > 25
 
 
 def test_hostile_logs_leave_the_command_with_status_0_or_2(fuzz: ModuleType, tmp_path: Path) -> None:

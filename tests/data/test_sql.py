@@ -26,10 +26,10 @@ def execute(url, *statements):
 
 
 @pytest.fixture(scope="module")
-def orders(postgres_url):
+def orders(postgres_server_url):
     """A table of 5,000 orders with types that databases have and files have not; its frame."""
     execute(
-        postgres_url,
+        postgres_server_url,
         "CREATE SCHEMA sales",
         'CREATE TABLE sales."Order.Lines" ("Customer" uuid, at timestamp, "net amount" numeric(12, 2), channel text)',
         """INSERT INTO sales."Order.Lines" SELECT md5((i % 700)::text)::uuid,
@@ -38,7 +38,7 @@ def orders(postgres_url):
     )
     import psycopg
 
-    with psycopg.connect(postgres_url) as connection:
+    with psycopg.connect(postgres_server_url) as connection:
         rows = connection.execute('SELECT "Customer", at, "net amount", channel FROM sales."Order.Lines"').fetchall()
     frame = pd.DataFrame(rows, columns=["Customer", "at", "net amount", "channel"])
     return frame.assign(Customer=frame["Customer"].astype(str), **{"net amount": frame["net amount"].astype(float)})
@@ -57,25 +57,25 @@ def same(events, other):
         assert np.array_equal(column.codes, other.categorical[name].codes)
 
 
-def test_a_query_to_postgres_gives_the_same_store_as_the_table_in_memory(postgres_url, orders, tmp_path):
-    data = replace(COLUMNS, transactions=(postgres_url,), query=QUERY)
+def test_a_query_to_postgres_gives_the_same_store_as_the_table_in_memory(postgres_server_url, orders, tmp_path):
+    data = replace(COLUMNS, transactions=(postgres_server_url,), query=QUERY)
     same(build_store(data, tmp_path / "store").read(), events_from_frame(orders, COLUMNS))
 
 
-def test_sqlalchemy_reads_postgres_alike(postgres_url, orders, tmp_path):
-    url = postgres_url.replace("postgresql://", "postgresql+psycopg://")
+def test_sqlalchemy_reads_postgres_alike(postgres_server_url, orders, tmp_path):
+    url = postgres_server_url.replace("postgresql://", "postgresql+psycopg://")
     data = replace(COLUMNS, transactions=(url,), query=QUERY)
     same(build_store(data, tmp_path / "store").read(), events_from_frame(orders, COLUMNS))
 
 
-def test_a_table_is_named_with_its_schema_and_an_adbc_driver_by_its_name(postgres_url, orders, tmp_path):
-    execute(postgres_url, 'CREATE OR REPLACE VIEW sales.lines AS SELECT * FROM sales."Order.Lines"')
-    data = replace(COLUMNS, transactions=(f"adbc:postgresql:{postgres_url}",), table="sales.lines")
+def test_a_table_is_named_with_its_schema_and_an_adbc_driver_by_its_name(postgres_server_url, orders, tmp_path):
+    execute(postgres_server_url, 'CREATE OR REPLACE VIEW sales.lines AS SELECT * FROM sales."Order.Lines"')
+    data = replace(COLUMNS, transactions=(f"adbc:postgresql:{postgres_server_url}",), table="sales.lines")
     same(build_store(data, tmp_path / "store").read(), events_from_frame(orders, COLUMNS))
 
 
-def test_the_url_may_come_from_the_environment(postgres_url, orders, tmp_path, monkeypatch):
-    monkeypatch.setenv("WAREHOUSE_URL", postgres_url)
+def test_the_url_may_come_from_the_environment(postgres_server_url, orders, tmp_path, monkeypatch):
+    monkeypatch.setenv("WAREHOUSE_URL", postgres_server_url)
     data = replace(COLUMNS, transactions=("env:WAREHOUSE_URL",), query=QUERY)
     assert build_store(data, tmp_path / "store").customers == 700
     for value, message in [(None, "is not set"), ("not a url", "must hold the URL"), ("env:X", "must hold the URL")]:
@@ -84,9 +84,9 @@ def test_the_url_may_come_from_the_environment(postgres_url, orders, tmp_path, m
             build_store(data, tmp_path / "store")
 
 
-def test_awkward_types_of_postgres_are_exact_or_missing_and_never_wrong(postgres_url, tmp_path):
+def test_awkward_types_of_postgres_are_exact_or_missing_and_never_wrong(postgres_server_url, tmp_path):
     execute(
-        postgres_url,
+        postgres_server_url,
         "CREATE TYPE mood AS ENUM ('good', 'bad')",
         "CREATE TABLE odd (id numeric, at timestamptz, amount numeric, kind mood, open boolean, tags int[], ip inet)",
         """INSERT INTO odd VALUES (12345678901234567890123, '2024-01-01 10:00+02', 1.10, 'good', true, '{1}', '::1'),
@@ -94,7 +94,7 @@ def test_awkward_types_of_postgres_are_exact_or_missing_and_never_wrong(postgres
            (7, '-infinity', 3, null, null, null, null), (7, '2024-01-03', 5, 'bad', false, null, null)""",
     )
     data = DataConfig(
-        transactions=(postgres_url,),
+        transactions=(postgres_server_url,),
         table="odd",
         customer_id="id",
         timestamp="at",
@@ -110,15 +110,17 @@ def test_awkward_types_of_postgres_are_exact_or_missing_and_never_wrong(postgres
     assert events.categorical["kind"].values == ("bad", "good")
 
 
-def test_money_is_refused_since_its_unit_is_not_known(postgres_url, tmp_path):
-    execute(postgres_url, "CREATE TABLE rich AS SELECT 'a' AS customer_id, now() AS timestamp, 3.5::money AS amount")
+def test_money_is_refused_since_its_unit_is_not_known(postgres_server_url, tmp_path):
+    execute(
+        postgres_server_url, "CREATE TABLE rich AS SELECT 'a' AS customer_id, now() AS timestamp, 3.5::money AS amount"
+    )
     with pytest.raises(InputError, match=r"'amount' must hold numbers.*MONEY"):
-        build_store(DataConfig(transactions=(postgres_url,), table="rich"), tmp_path / "store")
+        build_store(DataConfig(transactions=(postgres_server_url,), table="rich"), tmp_path / "store")
 
 
 @pytest.mark.parametrize("driver", ["postgresql", "postgresql+psycopg"])
-def test_what_a_database_refuses_is_one_sentence_without_the_password(postgres_url, driver, tmp_path):
-    url = postgres_url.replace("postgresql", driver, 1)
+def test_what_a_database_refuses_is_one_sentence_without_the_password(postgres_server_url, driver, tmp_path):
+    url = postgres_server_url.replace("postgresql", driver, 1)
     wrong = [
         (url.replace(PASSWORD, "fal:sch"), {"query": "SELECT 1"}),
         (url.replace(PASSWORD, "fal%3Asch"), {"query": "SELECT 1"}),

@@ -201,6 +201,53 @@ def test_the_residual_lifetime_is_the_infinite_horizon():
     torch.testing.assert_close(lifetime, by_hand)
 
 
+def test_the_probability_of_never_is_the_limit_of_churn_and_that_of_races_between_purchase_and_dropout():
+    p = process()
+    torch.testing.assert_close(p.never_probability(), p.churn_probability(1e9), rtol=1e-12, atol=0)
+    rng, draws = np.random.default_rng(3), 60_000
+    for i in range(len(p)):
+        k = rng.choice(p.log_weight.shape[1], draws, p=p.log_weight[i].exp().numpy()) - 1
+        wait, life = (rng.exponential(1, draws) / t[i].exp().numpy()[k] for t in (p.log_rate, p.log_hazard))
+        assert happens_as_often(((k < 0) | (life < wait))[None], p.never_probability()[i : i + 1])
+
+
+def test_alive_is_who_buys_at_last_if_nobody_drops_out():
+    p = process()
+    stays = PurchaseProcess(p.log_weight, p.log_rate, torch.full_like(p.log_hazard, -80.0), p.log_shape, p.log_mean)
+    counts, _ = stays.sample([1e6], 20_000, torch.Generator().manual_seed(4))
+    assert happens_as_often(counts[..., 0].numpy() > 0, p.alive_probability())
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 10**6), factor=st.floats(0.01, 100), horizon=st.floats(0.01, 50))
+def test_a_faster_clock_is_a_longer_horizon(seed, factor, horizon):
+    p = process(seed=seed)
+    fast, longer = p.faster(factor), factor * horizon
+    for answer in (PurchaseProcess.churn_probability, PurchaseProcess.expected_transactions):
+        torch.testing.assert_close(answer(fast, horizon), answer(p, longer), rtol=1e-10, atol=1e-14)
+    torch.testing.assert_close(fast.transaction_pmf(horizon, 8), p.transaction_pmf(longer, 8), rtol=1e-9, atol=1e-13)
+    torch.testing.assert_close(fast.expected_spend(horizon), p.expected_spend(longer), rtol=1e-10, atol=1e-14)
+    torch.testing.assert_close(fast.never_probability(), p.never_probability(), rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        fast.discounted_transactions(horizon, 0.1 * factor), p.discounted_transactions(longer, 0.1), rtol=1e-10, atol=0
+    )
+
+
+def test_a_process_in_float32_answers_like_its_double():
+    wide = process(customers=200)
+    p = wide.map(torch.Tensor.float)
+    for answer in (
+        lambda p: p.churn_probability(9.0),
+        lambda p: p.never_probability(),
+        lambda p: p.alive_probability(),
+        lambda p: p.expected_spend(9.0),
+        lambda p: p.discounted_transactions(9.0, 0.1),
+        lambda p: p.transaction_pmf(9.0, 12),
+    ):
+        assert answer(p).dtype == torch.float32 and answer(p.double()).dtype == torch.float64
+        torch.testing.assert_close(answer(p).double(), answer(wide), rtol=2e-4, atol=2e-6)
+
+
 # -- coherence ----------------------------------------------------------------------------------------------------
 
 
@@ -349,6 +396,8 @@ def test_closed_forms_and_their_gradients_are_finite_at_the_extremes(dtype, log_
         p.expected_spend(horizon),
         p.discounted_transactions(horizon, 0.01),
         p.alive_probability(),
+        p.never_probability(),
+        p.faster(3.0).churn_probability(horizon),
         p.transaction_pmf(horizon, 5).sum(-1),
     ]
     total = sum(answer.sum() for answer in answers)

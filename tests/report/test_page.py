@@ -132,6 +132,13 @@ def test_a_reader_finds_the_four_answers(model_report):
     assert document["warnings"]
 
 
+def test_a_network_and_a_log_give_drivers(model_report, backtest_report):
+    for out, document in (model_report, backtest_report):
+        assert sum(driver["share"] for driver in document["drivers"]) == pytest.approx(1)
+        assert '<section id="drivers">' in out.read_text()
+        assert f'<th scope="row">{document["drivers"][0]["name"]}</th>' in out.read_text()
+
+
 def test_drivers_appear_where_they_are_given(small_backtest, tmp_path):
     drivers = ({"name": "days since the last purchase", "share": 0.4, "words": "longer ago: <b>less</b>"},)
     out = tmp_path / "report.html"

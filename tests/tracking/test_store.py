@@ -55,6 +55,15 @@ def test_a_file_that_is_no_database_is_refused(nowhere):
         open_store()
 
 
+def test_a_relative_database_belongs_to_the_directory_one_is_in(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        open_store(create=True).experiment_id(f"of {name}")
+    assert [e.name for e in open_store().client.search_experiments()] == ["of other", "Default"]
+
+
 def test_artifacts_of_a_local_database_lie_beside_it(store, tmp_path):
     created = store.client.get_experiment(store.experiment_id("a shop"))
     assert created.artifact_location == (tmp_path / "mlartifacts").as_uri()
