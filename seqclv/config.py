@@ -233,7 +233,7 @@ class TrainingConfig:
     patience: int = 8  # epochs without a better validation likelihood
     learning_rate: float = 4e-3
     from_prior: bool = True  # start from the shipped prior, if `model` is the default; else from scratch
-    prior_purchases: int = 20_000  # a base with more purchases has enough of its own and starts from scratch
+    prior_purchases: int = 30_000  # a base with more purchases has enough of its own and starts from scratch
     tuning_steps: int = 600  # optimizer steps of a training that starts from the prior
     tuning_rate: float = 2e-3  # its learning rate
     weight_decay: float = 0.1  # of weight matrices
@@ -282,7 +282,7 @@ class Config:
     cutoff: str | None = None  # end of training history; without it the log's end less the held-out horizon
     horizon_days: float | None = None  # held-out window; without it a quarter of the log's span
     horizons_days: tuple[float, ...] = (30.0, 90.0, 365.0)  # of the forecasts
-    ensemble: int = 3  # networks averaged inside one model
+    ensemble: int = 3  # trained networks averaged inside one model
     seed: int = 0
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
 

@@ -43,8 +43,10 @@ def prior_page(entries: Entries, card: Mapping[str, Any], plot: str) -> str:
         '    seqclv.load("prior").forecast(log, "2024-07-01", [30, 90, 365])',
         "",
         "`train` and `backtest` start from it (`--from-scratch` turns that off) and keep it as it is where training "
-        "does not improve the likelihood of the customers held out for validation. It is one network of one size: a "
-        "configuration with another `model` than the default starts from scratch. So does a base of more than "
+        "does not improve the likelihood of the customers held out for validation. A model is the average of the "
+        "networks trained and of the untrained prior: a small base tells little about the years to come. "
+        "It is one network of one size: a configuration with another `model` than the default starts from scratch. "
+        "So does a base of more than "
         f"{TrainingConfig().prior_purchases:,} purchases (`training.prior_purchases`): it has enough of its own. The "
         "prior knows no calendar: a yearly season or a weekday pattern of a log is learned in training only.",
         "",
@@ -106,7 +108,8 @@ def _curves(entries: Entries, plot: str) -> list[str]:
         "",
         "Models of random subsets of a log's customers, judged on the same 2,000 customers of the whole log. Means "
         f"over the subsets drawn, {' or '.join(str(n) for n in seeds)} of each size. Both trainings average three "
-        "networks; the one from the prior starts there whatever the number of purchases.",
+        "networks. The one from the prior is what `train` does by default: it averages the prior too, and above "
+        f"{TrainingConfig().prior_purchases:,} purchases it starts from scratch as well.",
         "",
         f"![Accuracy against the number of customers]({plot})",
         "",

@@ -149,8 +149,9 @@ def start_entry(window: Window, size: int, seed: int, work: Path) -> dict[str, A
     sample = _chosen(window, _JUDGED, 0)
     judged = Window(window.history.select(sample), _outcome(window, sample), window.cutoff, window.horizon_days)
     models: dict[str, Any] = {"seqclv_prior": shown_prior(few)}
-    for name, from_prior in (("from_prior", True), ("from_scratch", False)):
-        models[name] = _trained(few, seed, from_prior, work / name)
+    models["from_prior"] = _trained(few, seed, True, work / "from_prior")
+    started = models["from_prior"].training["start"] == "prior"
+    models["from_scratch"] = _trained(few, seed, False, work / "from_scratch") if started else models["from_prior"]
     models["pareto_nbd"] = classical_bundle(
         "pareto_nbd", few.history, few.cutoff, horizon_days=few.horizon_days, config=Config(), fingerprint=""
     )
@@ -173,8 +174,7 @@ def _outcome(window: Window, rows: np.ndarray) -> Outcome:
 
 def _trained(window: Window, seed: int, from_prior: bool, work: Path) -> Bundle:
     config = Config(seed=seed)
-    always = replace(config.training, from_prior=from_prior, prior_purchases=10**9)  # whatever the size of the base
-    config = replace(config, training=always)
+    config = replace(config, training=replace(config.training, from_prior=from_prior))
     bundle, _ = train_bundle(
         window.history,
         window.cutoff,

@@ -30,8 +30,8 @@ class FitResult:
     """Trained networks, the schema they share, and how the training went."""
 
     schema: FeatureSchema
-    networks: tuple[Network, ...]
-    curves: tuple[tuple[dict[str, float], ...], ...]  # per network and epoch: train_loss, val_loss in nats per window
+    networks: tuple[Network, ...]  # the trained ones, and the untrained prior where they start from it
+    curves: tuple[tuple[dict[str, float], ...], ...]  # per trained network and epoch: losses in nats per window
     seconds: float
     start: str  # 'scratch' or 'prior'
     model: ModelConfig  # of the networks
@@ -55,6 +55,8 @@ def fit_networks(
         work: directory for checkpoints; a training killed there before resumes where it stood.
         observer: called after each epoch with (network, epoch, metrics).
 
+    Where training starts from the prior, the untrained prior is one more network of the average.
+
     The result depends on the histories, the config and its seed alone; on a CPU to the last bit.
     """
     started = time.perf_counter()
@@ -66,6 +68,8 @@ def fit_networks(
         progress = EpochProgress(title, quiet=quiet, observer=observer and _for_network(observer, index))
         networks.append(_fit_one(data, start, config, index, work / f"network-{index}", progress))
         curves.append(tuple(progress.curve))
+    if start.prior is not None:  # a small base tells little about the years to come: bases without number do
+        networks.append(start.network().eval())
     seconds = time.perf_counter() - started
     return FitResult(start.schema, tuple(networks), tuple(curves), seconds, start.name, start.model)
 
