@@ -15,7 +15,7 @@ import pyarrow as pa
 from seqclv.config import DataConfig
 from seqclv.data.archive import BATCH_ROWS, ordered_batches
 from seqclv.data.columns import NO_CUSTOMER, UNPARSABLE_TIMESTAMP, attribute_columns, canonical_select
-from seqclv.data.database import run
+from seqclv.data.database import run, without_statistics
 from seqclv.data.events import FIRST_FURTHER_TYPE, MICROSECONDS_PER_DAY
 from seqclv.data.filters import UNKNOWN
 from seqclv.data.identities import load_identities, relabelled
@@ -205,10 +205,8 @@ def stage(
     if key is not None:
         rows, originals = under_pseudonyms(rows), (REJECT_COLUMN,)
     try:
-        # The statistics of a Parquet file leave out NaN; believing them, DuckDB takes isnan(x) for false everywhere.
-        run(connection, "SET disabled_optimizers = 'statistics_propagation'")
-        run(connection, f"CREATE TABLE staged AS {rows}")
-        run(connection, "RESET disabled_optimizers")
+        with without_statistics(connection):
+            run(connection, f"CREATE TABLE staged AS {rows}")
         _collect_malformed(connection, legible=key is None and data.do_not_profile is None)
     except OUR_FAULT:
         raise
