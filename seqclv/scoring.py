@@ -16,7 +16,8 @@ from seqclv.baselines.rfm import RfmTable, rfm_table
 from seqclv.bundle import Bundle, git_commit, load_bundle, save_bundle
 from seqclv.config import Config, DataConfig
 from seqclv.data.events import MICROSECONDS_PER_DAY, Events
-from seqclv.data.store import StoreInfo, events_from_frame, open_log
+from seqclv.data.store import events_from_frame, open_log
+from seqclv.data.storeinfo import StoreInfo
 from seqclv.data.windows import end_of_log, history, instant, to_timestamp
 from seqclv.errors import InputError, offenders
 from seqclv.forecast.chunks import chunked, history_chunks

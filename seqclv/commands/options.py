@@ -66,6 +66,13 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--accelerator", choices=("auto", "cpu", "gpu"), help="default: auto, a GPU if there is one")
 
 
+def add_devices_option(parser: argparse.ArgumentParser) -> None:
+    """--devices."""
+    parser.add_argument(
+        "--devices", metavar="N", help="GPUs, or processes on the CPU, that train together; auto: all GPUs; default: 1"
+    )
+
+
 def add_start_option(parser: argparse.ArgumentParser) -> None:
     """--from-scratch."""
     parser.add_argument("--from-scratch", action="store_true", help="do not start from the prior that is shipped")
@@ -103,7 +110,7 @@ def config_of(args: argparse.Namespace) -> "Config":
     from seqclv.errors import InputError
 
     config = read_config(getattr(args, "config", None), getattr(args, "set", ()))
-    values: dict[str, Any] = {"data": _log(config.data, args), **_given(args, ("seed", "accelerator"))}
+    values: dict[str, Any] = {"data": _log(config.data, args), **_given(args, ("seed", "accelerator", "devices"))}
     if getattr(args, "tracking_uri", None) is not None:
         values["tracking"] = {"uri": args.tracking_uri}
     if getattr(args, "from_scratch", False):

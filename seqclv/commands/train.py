@@ -7,6 +7,7 @@ from typing import Any
 from seqclv.commands.console import Console
 from seqclv.commands.options import (
     add_config_options,
+    add_devices_option,
     add_log_options,
     add_output_options,
     add_start_option,
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", help="also leave the bundle, metrics, forecasts and plots here")
     add_tracking_options(parser)
     add_start_option(parser)
+    add_devices_option(parser)
     add_log_options(parser, required=False)
     add_config_options(parser)
     add_output_options(parser)

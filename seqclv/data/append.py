@@ -17,14 +17,15 @@ import pyarrow.parquet as pq
 
 from seqclv.config import DataConfig
 from seqclv.data.archive import LINES_FILE
-from seqclv.data.columns import attribute_columns
+from seqclv.data.columns import MALFORMED, attribute_columns
+from seqclv.data.counts import Counts
 from seqclv.data.database import quoted, run
 from seqclv.data.events import FIRST_FURTHER_TYPE
 from seqclv.data.identities import TABLE as IDENTITY
 from seqclv.data.privacy import TABLE as UNPROFILED
 from seqclv.data.privacy import Objections, mentions_forgotten
 from seqclv.data.store import REJECTS_FILE, EventStore
-from seqclv.data.transactions import MALFORMED, REJECT_COLUMNS, Counts, Log, recounted
+from seqclv.data.transactions import REJECT_COLUMNS, Log, recounted
 from seqclv.errors import InputError
 from seqclv.pseudonyms import PseudonymKey
 

@@ -21,16 +21,14 @@ from seqclv.data.mapping import named_places
 from seqclv.data.placing import move_into_place, scratch_beside
 from seqclv.data.report import concentration
 from seqclv.data.store import (
-    FORMAT_VERSION,
     REJECTS_FILE,
     REPORT_FILE,
-    STORE_FILE,
     EventStore,
-    StoreInfo,
     is_store,
     open_store,
 )
 from seqclv.data.storefiles import StoreFiles, fresh_start
+from seqclv.data.storeinfo import FORMAT_VERSION, STORE_FILE, StoreInfo
 from seqclv.data.transactions import Log, read_frame, read_log
 from seqclv.errors import InputError
 from seqclv.pseudonyms import PseudonymKey

@@ -31,6 +31,7 @@ LINE_WORDS = ("", "purchase", "transaction", "sale")
 REFUND_WORDS = ("refund", "return")
 
 FILE_FEED = "file"  # how feeds are called where none is named: every file is one
+MALFORMED = "malformed line"
 NO_CUSTOMER = "no customer"
 UNPARSABLE_TIMESTAMP = "unparsable timestamp"
 BLANKS = "E' \\t\\r\\n'"

@@ -1,5 +1,7 @@
 """The DuckDB that stages a log: how it is opened and asked."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,20 @@ def connect(scratch: Path | None) -> duckdb.DuckDBPyConnection:
 def run(connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
     """Run a query to its end: a connection with rows left to fetch refuses further work."""
     return connection.execute(query).fetchall()
+
+
+@contextmanager
+def without_statistics(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Read the user's files without believing their statistics.
+
+    Those of a Parquet file leave NaN out; by them DuckDB takes abs(x) <= 9 for true and isnan(x) for false everywhere.
+    A WHERE on the columns of a file is decided by them all the same: rows are judged in the SELECT, and chosen later.
+    """
+    run(connection, "SET disabled_optimizers = 'statistics_propagation'")
+    try:
+        yield
+    finally:
+        run(connection, "RESET disabled_optimizers")
 
 
 def quoted(text: str) -> str:

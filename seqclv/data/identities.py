@@ -8,7 +8,7 @@ import duckdb
 
 from seqclv.config import IdentitiesConfig
 from seqclv.data.columns import as_text
-from seqclv.data.database import run
+from seqclv.data.database import run, without_statistics
 from seqclv.data.sources import relations
 from seqclv.errors import InputError, offenders
 
@@ -32,11 +32,14 @@ def load_identities(connection: duckdb.DuckDBPyConnection, identities: Identitie
             )
         old, new = as_text(relation, identities.from_), as_text(relation, identities.to)
         selects.append(f"SELECT {old} AS old, {new} AS new FROM {relation.scan}")
+    with without_statistics(connection):
+        run(connection, f"CREATE TABLE rows_of_identities AS {' UNION ALL '.join(selects)}")
     run(
         connection,
-        f"CREATE TABLE {TABLE} AS SELECT DISTINCT old, new FROM ({' UNION ALL '.join(selects)}) "
+        f"CREATE TABLE {TABLE} AS SELECT DISTINCT old, new FROM rows_of_identities "
         "WHERE regexp_matches(old, '\\S') AND regexp_matches(new, '\\S') AND old <> new",
     )
+    run(connection, "DROP TABLE rows_of_identities")
     ambiguous = _some(connection, f"SELECT old FROM {TABLE} GROUP BY old HAVING count(*) > 1 ORDER BY old")
     if ambiguous:
         raise InputError(

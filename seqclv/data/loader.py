@@ -58,14 +58,26 @@ class CustomerBatches(Dataset[TrainingBatch]):
 class EventBoundedSampler(Sampler[list[int]]):
     """Lists of customers, in an order drawn by seed and epoch, whose events stay within a bound.
 
-    A customer with more events than the bound makes a batch alone.
+    A customer with more events than the bound makes a batch alone. Of several processes that train together each has a
+    share of every batch's customers; a batch of fewer customers than processes is the share of each.
     """
 
-    def __init__(self, length: IntArray, customers: IntArray, *, batch_events: int, seed: int, epoch: int) -> None:
+    def __init__(
+        self,
+        length: IntArray,
+        customers: IntArray,
+        *,
+        batch_events: int,
+        seed: int,
+        epoch: int,
+        process: tuple[int, int] = (0, 1),
+    ) -> None:
         order = np.random.default_rng([seed, epoch + 1]).permutation(len(customers))
         shuffled = customers[order]
         size = np.minimum(length[shuffled], batch_events)
-        self.batches = [shuffled[part].tolist() for part in _bounded(size, batch_events)]
+        batches = (shuffled[part].tolist() for part in _bounded(size, batch_events))
+        first, step = process  # this one, and how many there are
+        self.batches = [batch[first::step] if len(batch) >= step else batch for batch in batches]
 
     def __iter__(self) -> Iterator[list[int]]:
         return iter(self.batches)
@@ -117,8 +129,9 @@ class HistoryDataModule(lightning.LightningDataModule):
         return self._loader(self.validation_customers, _VALIDATION_CUTOFFS, _VALIDATION_EPOCH)
 
     def _loader(self, customers: IntArray, cutoffs: int, epoch: int) -> DataLoader[TrainingBatch]:
+        process = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
         sampler = EventBoundedSampler(
-            self.length, customers, batch_events=self.batch_events, seed=self.seed, epoch=epoch
+            self.length, customers, batch_events=self.batch_events, seed=self.seed, epoch=epoch, process=process
         )
         batches = CustomerBatches(self.data, cutoffs=cutoffs, seed=self.seed, epoch=epoch)
         return DataLoader(batches, batch_sampler=sampler, collate_fn=_unchanged, num_workers=0)

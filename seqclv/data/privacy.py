@@ -11,7 +11,7 @@ import duckdb
 
 from seqclv.config import DataConfig
 from seqclv.data.columns import BLANKS, as_text
-from seqclv.data.database import quoted, run
+from seqclv.data.database import quoted, run, without_statistics
 from seqclv.data.identities import TABLE as IDENTITY
 from seqclv.data.sources import Relation, relations
 from seqclv.errors import InputError
@@ -63,10 +63,13 @@ def load_objections(
         if customers is None or customers.customer_id not in relation.names:
             continue  # refused with the other columns of the table
         cells = f"{as_text(relation, customers.customer_id)} AS customer, {objects(relation, column)} AS objects"
-        found = f"SELECT customer FROM (SELECT {cells} FROM {relation.scan}) WHERE objects"
+        with without_statistics(connection):
+            run(connection, f"CREATE TABLE said AS SELECT {cells} FROM {relation.scan}")
+        found = "SELECT customer FROM said WHERE objects"
         if data.identities is not None:
             found = f"SELECT coalesce(new, customer) AS customer FROM ({found}) LEFT JOIN {IDENTITY} ON customer = old"
         run(connection, f"INSERT INTO {TABLE} SELECT pseudonym(customer) FROM ({found}) WHERE customer IS NOT NULL")
+        run(connection, "DROP TABLE said")
 
 
 def make_tables(connection: duckdb.DuckDBPyConnection) -> None:

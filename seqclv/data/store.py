@@ -19,10 +19,9 @@ A store is a directory:
 Shape: C customers, E events (lines of one instant netted).
 """
 
-import json
 import mmap
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,49 +32,18 @@ import pyarrow as pa
 from seqclv.config import DataConfig
 from seqclv.data.calendar import CALENDAR_FILE, Calendar, read_calendar
 from seqclv.data.events import Categorical, Events
+from seqclv.data.storeinfo import STORE_FILE, StoreInfo, read_info
 from seqclv.errors import InputError
 from seqclv.pseudonyms import PseudonymKey
 
 if TYPE_CHECKING:
     from seqclv.data.frames import Frame
 
-FORMAT_VERSION = 2
-STORE_FILE = "store.json"
 CUSTOMERS_FILE = "customers.arrow"
 REJECTS_FILE = "rejects.parquet"
 PROSPECTS_FILE = "prospects.arrow"
 REPORT_FILE = "report.txt"
 BLOCK_CUSTOMERS = 100_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoreInfo:
-    """What store.json says."""
-
-    format_version: int
-    customers: int
-    events: int
-    first: int  # microseconds of the earliest event
-    last: int  # microseconds of the latest event
-    further_types: tuple[str, ...]
-    numeric: tuple[str, ...]
-    categorical: Mapping[str, tuple[str, ...]]  # vocabulary by attribute
-    cancellation_days: float  # `DataConfig`, as are the next two
-    match_on: tuple[str, ...]
-    watch: tuple[str, ...]
-    zoned: bool  # whether the timestamps named their zone
-    until: int | None  # microseconds; rows from there on were left out
-    fingerprint: str  # sha256 over the content; the same for any order of rows and files
-    report: Mapping[str, Any]  # `seqclv.data.report.DataReport`
-    static_numeric: tuple[str, ...] = ()
-    static_categorical: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # vocabulary by attribute
-    calendar: tuple[str, ...] = ()  # columns
-    do_not_profile: str | None = None  # the column by which customers were left out
-    pseudonym_check: str | None = None  # of the key (`seqclv.pseudonyms`) where ids are pseudonyms
-
-    def to_json(self) -> str:
-        """The text of store.json."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -193,7 +161,7 @@ def open_store(path: str | Path) -> EventStore:
     root = Path(path)
     if not is_store(root):
         raise InputError(f"A prepared store must be a directory with {STORE_FILE}, but '{root}' is not.")
-    info = _read_info(root)
+    info = read_info(root)
     types = array_types(len(info.numeric), len(info.categorical), matched=info.cancellation_days > 0)
     static = static_types(len(info.static_numeric), len(info.static_categorical))
     lengths = dict.fromkeys(types, info.events) | dict.fromkeys(static, info.customers) | {"offset": info.customers + 1}
@@ -209,25 +177,6 @@ def open_store(path: str | Path) -> EventStore:
     if not fits or len(ids) != info.customers or int(arrays["offset"][-1]) != info.events:
         raise InputError(f"The store '{root}' is damaged, its files do not fit together: prepare it anew.")
     return EventStore(root, info, ids, arrays)
-
-
-def _read_info(root: Path) -> StoreInfo:
-    try:
-        fields = json.loads((root / STORE_FILE).read_text("utf-8"))
-        version = fields["format_version"]
-        if version != FORMAT_VERSION:
-            raise InputError(
-                f"A store must be of format {FORMAT_VERSION}, but '{root}' is of format {version}: prepare it anew."
-            )
-        for name in ("further_types", "numeric", "match_on", "watch"):
-            fields[name] = tuple(fields[name])
-        fields["categorical"] = {name: tuple(words) for name, words in fields["categorical"].items()}
-        fields["static_numeric"] = tuple(fields.get("static_numeric", ()))
-        fields["static_categorical"] = {n: tuple(words) for n, words in fields.get("static_categorical", {}).items()}
-        fields["calendar"] = tuple(fields.get("calendar", ()))
-        return StoreInfo(**fields)
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"The store '{root}' is damaged, {STORE_FILE} is not readable: prepare it anew.") from error
 
 
 def build_store(

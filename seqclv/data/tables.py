@@ -10,7 +10,7 @@ import pyarrow as pa
 from seqclv.config import CalendarConfig, CustomersConfig, DataConfig, SqlConfig
 from seqclv.data.calendar import Calendar
 from seqclv.data.columns import as_instant, as_number, as_text
-from seqclv.data.database import run
+from seqclv.data.database import run, without_statistics
 from seqclv.data.events import MICROSECONDS_PER_DAY
 from seqclv.data.identities import TABLE as IDENTITY
 from seqclv.data.privacy import TABLE as UNPROFILED
@@ -129,7 +129,8 @@ def _stage_attributes(
         cells += [f"{as_text(relation, name)} AS t{i}" for i, name in enumerate(texts)]
         chosen = ", ".join([f"{as_text(relation, customers.customer_id)} AS named", f"{bad} AS bad", *cells])
         selects.append(f"SELECT {chosen} FROM {relation.scan}")
-    run(connection, f"CREATE TABLE rows_of_customers AS {' UNION ALL '.join(selects)}")
+    with without_statistics(connection):
+        run(connection, f"CREATE TABLE rows_of_customers AS {' UNION ALL '.join(selects)}")
     columns = ", ".join([*(f"s{i}" for i in range(len(numbers))), *(f"t{i}" for i in range(len(texts)))])
     merge = f"SELECT old, new FROM {IDENTITY}" if merged else "SELECT NULL::VARCHAR AS old, NULL::VARCHAR AS new"
     run(
@@ -169,7 +170,8 @@ def load_calendar(connection: duckdb.DuckDBPyConnection, calendar: CalendarConfi
         for i, name in enumerate(calendar.columns):
             cells += [f"{as_number(relation, name)} AS v{i}", f"{as_text(relation, name)} AS w{i}"]
         selects.append(f"SELECT {', '.join(cells)} FROM {relation.scan}")
-    run(connection, f"CREATE OR REPLACE TABLE calendar AS {' UNION ALL '.join(selects)}")
+    with without_statistics(connection):
+        run(connection, f"CREATE OR REPLACE TABLE calendar AS {' UNION ALL '.join(selects)}")
     _require_days(connection)
     for i, name in enumerate(calendar.columns):
         wrong = f"coalesce(trim(w{i}), '') <> '' AND (v{i} IS NULL OR NOT isfinite(v{i}))"
@@ -179,8 +181,9 @@ def load_calendar(connection: duckdb.DuckDBPyConnection, calendar: CalendarConfi
                 f"A calendar's columns hold numbers, but column '{name}' says {offenders(row[0] for row in bad)}: "
                 "write 1 for a day on which it holds, 0 or nothing for others."
             )
-    rows = run(connection, f"SELECT stamp, {', '.join(f'v{i}' for i in range(len(needed) - 1))} FROM calendar")
-    table = np.array([[0.0 if cell is None else cell for cell in row[1:]] for row in rows], dtype=np.float64)
+    said = ", ".join(f"CASE WHEN isfinite(v{i}) THEN v{i} ELSE 0 END" for i in range(len(calendar.columns)))
+    rows = run(connection, f"SELECT stamp, {said} FROM calendar")
+    table = np.array([row[1:] for row in rows], dtype=np.float64)
     days = np.array([row[0] // MICROSECONDS_PER_DAY for row in rows], dtype=np.int64).astype("datetime64[D]")
     return Calendar.of_days(calendar.columns, days, table)
 

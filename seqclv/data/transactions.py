@@ -4,8 +4,8 @@ The rows are read once, into a DuckDB table (`staged`, columns in `seqclv.data.c
 it. Nothing depends on the order of rows or files, nor on the machine's time zone.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +14,15 @@ import pyarrow as pa
 
 from seqclv.config import DataConfig
 from seqclv.data.archive import BATCH_ROWS, ordered_batches
-from seqclv.data.columns import NO_CUSTOMER, UNPARSABLE_TIMESTAMP, attribute_columns, canonical_select
-from seqclv.data.database import run
-from seqclv.data.events import FIRST_FURTHER_TYPE, MICROSECONDS_PER_DAY
-from seqclv.data.filters import UNKNOWN
+from seqclv.data.columns import MALFORMED, NO_CUSTOMER, attribute_columns, canonical_select
+from seqclv.data.counts import Counts, count_rows, kept, require_one_zone, require_rows, require_usable, zones
+from seqclv.data.database import run, without_statistics
+from seqclv.data.events import MICROSECONDS_PER_DAY
 from seqclv.data.identities import load_identities, relabelled
 from seqclv.data.inspection import inspect
 from seqclv.data.lines import Lines, net
 from seqclv.data.mapping import Mapped, mapped_frame, mapped_log
+from seqclv.data.ordering import sorted_rows, vocabularies
 from seqclv.data.privacy import (
     REJECT_COLUMN,
     Objections,
@@ -39,31 +40,9 @@ from seqclv.pseudonyms import PseudonymKey
 if TYPE_CHECKING:
     from seqclv.data.frames import Frame
 
-MALFORMED = "malformed line"
 # Of reading; any other error of the database is the files'.
 OUR_FAULT = (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException, duckdb.OutOfMemoryException)
 REJECT_COLUMNS = ("reason", "line", "instant")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Counts:
-    """What one pass over the staged rows tells."""
-
-    read: int
-    kept: int
-    after_end: int
-    reasons: dict[str, int]
-    first: int  # microseconds, of the kept rows
-    last: int
-    negative_lines: int
-    zero_lines: int
-    further: dict[str, int]  # kept rows by further event type, names in UTF-8 order
-    zoned: bool  # whether the timestamps name their zone
-    filtered: int = 0  # rows that a filter left out
-    filtered_unknown: int = 0  # of them, those for which it is neither true nor false
-    relabelled: int = 0  # rows of a merged identity
-    objections: Objections = field(default_factory=Objections)
-    forgotten: int = 0  # customers, see `seqclv.data.forgetting`
 
 
 @dataclass(frozen=True)
@@ -91,7 +70,12 @@ class Log:
         Args:
             archive: the Parquet file to make of the lines before they are netted; None: they stay in the database.
         """
-        batches = ordered_batches(self.connection, _sorted_query(self), self.data, archive)
+        batches = ordered_batches(
+            self.connection,
+            sorted_rows(self.connection, self.data, self.further_types, self.vocabularies, self.until),
+            self.data,
+            archive,
+        )
         yield from net(batches, len(self.data.numeric), len(self.data.categorical))
 
     @property
@@ -205,10 +189,8 @@ def stage(
     if key is not None:
         rows, originals = under_pseudonyms(rows), (REJECT_COLUMN,)
     try:
-        # The statistics of a Parquet file leave out NaN; believing them, DuckDB takes isnan(x) for false everywhere.
-        run(connection, "SET disabled_optimizers = 'statistics_propagation'")
-        run(connection, f"CREATE TABLE staged AS {rows}")
-        run(connection, "RESET disabled_optimizers")
+        with without_statistics(connection):
+            run(connection, f"CREATE TABLE staged AS {rows}")
         _collect_malformed(connection, legible=key is None and data.do_not_profile is None)
     except OUR_FAULT:
         raise
@@ -216,7 +198,7 @@ def stage(
         raise InputError(_unreadable(error, mapped)) from error
     objections = leave_out(connection)
     filtered = _leave_out(connection)
-    counts = _count(connection, until, filtered)
+    counts = count_rows(connection, until, filtered)
     counts = replace(
         counts,
         read=counts.read + objections.rows,
@@ -227,7 +209,7 @@ def stage(
         require_one_zone(zones(connection), [one.columns.timestamp for one in mapped.sources])
         require_usable(counts, mapped.data.max_reject_share, [one.columns.customer_id for one in mapped.sources])
     log = Log(connection, data, originals, counts, (), until)
-    return replace(log, vocabularies=_vocabularies(log))
+    return replace(log, vocabularies=vocabularies(log.connection, log.data, log.until))
 
 
 def empty_log(connection: duckdb.DuckDBPyConnection, data: DataConfig, *, until: int | None) -> Log:
@@ -239,7 +221,7 @@ def empty_log(connection: duckdb.DuckDBPyConnection, data: DataConfig, *, until:
     make_tables(connection)
     run(connection, f"CREATE TABLE staged ({columns})")
     _collect_malformed(connection, legible=True)
-    return Log(connection, data, (), _count(connection, until, {}), (), until)
+    return Log(connection, data, (), count_rows(connection, until, {}), (), until)
 
 
 def _rows(mapped: Mapped) -> str:
@@ -260,7 +242,7 @@ def recounted(log: Log, originals: Sequence[str], earlier: Counts) -> Log:
     Raises:
         InputError: zoned and unzoned timestamps are mixed, or no row is left.
     """
-    counts = _count(log.connection, log.until, {})
+    counts = count_rows(log.connection, log.until, {})
     counts = replace(
         counts,
         read=counts.read + log.counts.filtered + log.counts.objections.rows + earlier.read,
@@ -275,8 +257,10 @@ def recounted(log: Log, originals: Sequence[str], earlier: Counts) -> Log:
         ),
     )
     require_one_zone(zones(log.connection), [log.data.timestamp])
-    _require_rows(counts)
-    return replace(log, originals=tuple(originals), counts=counts, vocabularies=_vocabularies(log))
+    require_rows(counts)
+    return replace(
+        log, originals=tuple(originals), counts=counts, vocabularies=vocabularies(log.connection, log.data, log.until)
+    )
 
 
 def _leave_out(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
@@ -294,7 +278,7 @@ def _relabelled(connection: duckdb.DuckDBPyConnection, data: DataConfig, until: 
     """Kept rows that stand under another customer than the one they name."""
     if data.identities is None:
         return 0
-    return int(run(connection, f"SELECT count(*) FROM staged WHERE relabelled AND {_kept(until)}")[0][0])
+    return int(run(connection, f"SELECT count(*) FROM staged WHERE relabelled AND {kept(until)}")[0][0])
 
 
 def _collect_malformed(connection: duckdb.DuckDBPyConnection, *, legible: bool) -> None:
@@ -321,145 +305,3 @@ def _unreadable(error: Exception, mapped: Mapped) -> str:
     if "state machine" in text or "CSV Error" in text:
         return f"A CSV file must be well formed (one kind of line end, quotes closed), but {files} is not."
     return f"A log must be readable, but {files} is not: {detail}."
-
-
-def _kept(until: int | None) -> str:
-    return "reason IS NULL" if until is None else f"reason IS NULL AND ts < {until}"
-
-
-def _count(connection: duckdb.DuckDBPyConnection, until: int | None, filtered: Mapping[str, int]) -> Counts:
-    kept = _kept(until)
-    [row] = run(
-        connection,
-        f"""SELECT count(*), count(*) FILTER ({kept}), count(*) FILTER (reason IS NULL AND NOT ({kept})),
-            min(ts) FILTER ({kept}), max(ts) FILTER ({kept}),
-            count(*) FILTER ({kept} AND further IS NULL AND amount < 0),
-            count(*) FILTER ({kept} AND further IS NULL AND amount = 0),
-            (SELECT count(*) FROM malformed), coalesce(bool_or(zoned) FILTER (ts IS NOT NULL), false) FROM staged""",
-    )
-    reasons = run(
-        connection,
-        "SELECT reason, count(*) FROM staged WHERE reason IS NOT NULL GROUP BY reason ORDER BY count(*) DESC, reason",
-    )
-    further = run(
-        connection,
-        f"SELECT further, count(*) FROM staged WHERE {kept} AND further IS NOT NULL GROUP BY further ORDER BY further",
-    )
-    return Counts(
-        read=row[0] + row[7] + sum(filtered.values()),
-        kept=row[1],
-        after_end=row[2],
-        reasons=dict(reasons) | ({MALFORMED: row[7]} if row[7] else {}),
-        first=row[3] or 0,
-        last=row[4] or 0,
-        negative_lines=row[5],
-        zero_lines=row[6],
-        further=dict(further),
-        zoned=row[8],
-        filtered=sum(filtered.values()),
-        filtered_unknown=filtered.get(UNKNOWN, 0),
-    )
-
-
-def require_usable(counts: Counts, max_reject_share: float, customer_columns: Iterable[str]) -> None:
-    """Refuse a log without rows, without customers, or with too many rejected rows.
-
-    Raises:
-        InputError: one of these.
-    """
-    if counts.read == 0:
-        raise InputError("A log must have rows, but it has only a header.")
-    nameless = counts.reasons.get(NO_CUSTOMER, 0)
-    left, bad = counts.read - counts.filtered - counts.objections.rows, sum(counts.reasons.values()) - nameless
-    named = left - nameless
-    reasons = ", ".join(f"{count:,} with {reason}" for reason, count in counts.reasons.items())
-    if left == 0:
-        why = "objections to profiling leave" if counts.objections.rows else "the filter leaves"
-        raise InputError(f"A log must have usable rows, but {why} out all {counts.read:,}: mend it.")
-    if named == 0:
-        columns = _named(customer_columns)
-        raise InputError(f"Rows must name a customer in column {columns}, but none of {left:,} does.")
-    if bad > max_reject_share * named:
-        raise InputError(
-            f"At most {max_reject_share:.0%} of the rows may be rejected, but {bad:,} of {named:,} were "
-            f"({reasons}){_remedy(counts)}: mend the rows or raise --max-reject-share."
-        )
-    _require_rows(counts)
-
-
-def _require_rows(counts: Counts) -> None:
-    if counts.kept == 0:
-        reasons = ", ".join(f"{count:,} with {reason}" for reason, count in counts.reasons.items())
-        found = reasons or f"{counts.after_end:,} lie at or after the end asked for"
-        left = counts.read - counts.filtered - counts.objections.rows
-        raise InputError(f"A log must have usable rows, but of {left:,} none is left: {found}.")
-
-
-def zones(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
-    """The number of staged rows whose timestamps name a zone, and of those whose timestamps do not."""
-    [row] = run(
-        connection, "SELECT count(*) FILTER (zoned), count(*) FILTER (NOT zoned) FROM staged WHERE ts IS NOT NULL"
-    )
-    return int(row[0]), int(row[1])
-
-
-def require_one_zone(found: tuple[int, int], columns: Iterable[str]) -> None:
-    """Refuse timestamps of both kinds; `found` is from `zones`, `columns` are those with timestamps.
-
-    Raises:
-        InputError: there are both kinds.
-    """
-    if found[0] and found[1]:
-        raise InputError(
-            f"Timestamps must all name a time zone or none of them, but in column {_named(columns)} {found[0]:,} do "
-            f"and {found[1]:,} do not: write them all in one way."
-        )
-
-
-def _named(columns: Iterable[str]) -> str:
-    return " or ".join(f"'{name}'" for name in dict.fromkeys(columns))
-
-
-def _remedy(counts: Counts) -> str:
-    """A hint where most rejects are about time: nothing else tells a user that a format is missing."""
-    if counts.reasons.get(UNPARSABLE_TIMESTAMP, 0) * 2 < sum(counts.reasons.values()):
-        return ""
-    return (
-        "; timestamps must read like 2024-01-31, 2024-01-31 18:30:00 or 20240131, "
-        "or be described by --timestamp-format; whole numbers of seconds must be converted first"
-    )
-
-
-def _vocabularies(log: Log) -> tuple[tuple[str, ...], ...]:
-    return tuple(_vocabulary(log.connection, f"k{i}", log.until) for i in range(len(log.data.categorical)))
-
-
-def _vocabulary(connection: duckdb.DuckDBPyConnection, column: str, until: int | None) -> tuple[str, ...]:
-    query = f"SELECT DISTINCT {column} FROM staged WHERE {_kept(until)} AND {column} IS NOT NULL ORDER BY 1"
-    return tuple(str(row[0]) for row in run(connection, query))
-
-
-def _sorted_query(log: Log) -> str:
-    """Kept rows in total order, texts of small vocabularies as codes; transaction lines stand before other events."""
-    names = attribute_columns(log.data)
-    numeric, categories = ([name for name in names if name[0] == letter] for letter in "nk")
-    texts = [name for name in names if name[0] in "mw"]
-    _register_codes(log)
-    joins = "LEFT JOIN codes_further ON further = codes_further.value " + " ".join(
-        f"LEFT JOIN codes_{name} ON staged.{name} = codes_{name}.value" for name in categories
-    )
-    code = f"coalesce(codes_further.code + {FIRST_FURTHER_TYPE}, 0)::SMALLINT AS code"
-    coded = [f"coalesce(codes_{name}.code, -1)::INTEGER AS {name}" for name in categories]
-    # Categories are compared before numbers: the last line of an instant gives its categories to the netted line.
-    order = ["customer", "ts", "code", "amount", *categories, *(f"{name} NULLS FIRST" for name in numeric), "row_hash"]
-    chosen = ", ".join(["customer", "ts", code, "amount", *numeric, *coded, *texts, "row_hash"])
-    return f"SELECT {chosen} FROM staged {joins} WHERE {_kept(log.until)} ORDER BY {', '.join(order)}"
-
-
-def _register_codes(log: Log) -> None:
-    vocabularies = {"further": log.further_types} | {f"k{i}": words for i, words in enumerate(log.vocabularies)}
-    for name, words in vocabularies.items():
-        table = pa.table({"value": pa.array(words, pa.string()), "code": pa.array(range(len(words)), pa.int32())})
-        log.connection.register("vocabulary", table)
-        run(log.connection, f"CREATE OR REPLACE TABLE codes_{name} AS SELECT * FROM vocabulary")
-        log.connection.unregister("vocabulary")

@@ -11,7 +11,9 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.strategies import DDPStrategy
 
 from seqclv.batch import FeatureSchema
 from seqclv.config import Config, ModelConfig
@@ -23,6 +25,8 @@ from seqclv.training.progress import EpochProgress
 from seqclv.training.start import Start, starting_point
 
 Observer = Callable[[int, int, dict[str, float]], None]
+_RANK_STRIDE = 1 << 56
+_SEEDS = 1 << 63
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ def fit_networks(
     work: Path,
     quiet: bool = False,
     observer: Observer | None = None,
+    processes: int = 1,
 ) -> FitResult:
     """Train `config.ensemble` networks on merged histories that end at `cutoff` (microseconds).
 
@@ -54,6 +59,7 @@ def fit_networks(
         horizon_days: the forecast horizon in mind; windows of this length are among the targets where they fit.
         work: directory for checkpoints; a training killed there before resumes where it stood.
         observer: called after each epoch with (network, epoch, metrics).
+        processes: how many train together, of which this is one (see `seqclv.training.ranks`).
 
     Where training starts from the prior, the untrained prior is one more network of the average.
 
@@ -66,7 +72,7 @@ def fit_networks(
     for index in range(config.ensemble):
         title = f"network {index + 1} of {config.ensemble}"
         progress = EpochProgress(title, quiet=quiet, observer=observer and _for_network(observer, index))
-        networks.append(_fit_one(data, start, config, index, work / f"network-{index}", progress))
+        networks.append(_fit_one(data, start, config, index, work / f"network-{index}", progress, processes))
         curves.append(tuple(progress.curve))
     if start.prior is not None:  # a small base tells little about the years to come: bases without number do
         networks.append(start.network().eval())
@@ -79,7 +85,7 @@ def _for_network(observer: Observer, index: int) -> Callable[[int, dict[str, flo
 
 
 def _fit_one(
-    data: TrainingData, start: Start, config: Config, index: int, work: Path, progress: EpochProgress
+    data: TrainingData, start: Start, config: Config, index: int, work: Path, progress: EpochProgress, processes: int
 ) -> Network:
     seed = config.seed * 1000 + index
     torch.manual_seed(seed)
@@ -90,7 +96,8 @@ def _fit_one(
     keep = ModelCheckpoint(work, filename="best", monitor="val_loss", save_last=True, enable_version_counter=False)
     early = EarlyStopping("val_loss", patience=config.training.patience, check_finite=True, verbose=False)
     averaging = EMAWeightAveraging(decay=config.training.averaging)
-    trainer = _trainer(config, start.steps, loader, [progress, SeededBatches(seed), averaging, early, keep], work)
+    callbacks = [progress, SeededBatches(seed), averaging, early, keep]
+    trainer = _trainer(config, start.steps, loader, callbacks, work, processes)
     last = work / "last.ckpt"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\..*")  # hints about workers and logging intervals
@@ -104,7 +111,7 @@ def _fit_one(
 
 
 def _trainer(
-    config: Config, steps: int, loader: HistoryDataModule, callbacks: list[Callback], work: Path
+    config: Config, steps: int, loader: HistoryDataModule, callbacks: list[Callback], work: Path, processes: int
 ) -> lightning.Trainer:
     settings = config.training
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -114,7 +121,8 @@ def _trainer(
     epochs = math.ceil(steps / loader.batches_per_epoch)
     return lightning.Trainer(
         accelerator=config.accelerator if config.accelerator != "auto" else ("gpu" if gpu else "cpu"),
-        devices=1,
+        devices=processes,
+        strategy="auto" if processes == 1 else DDPStrategy(cluster_environment=LightningEnvironment()),
         precision="bf16-mixed" if gpu else "32-true",
         max_epochs=min(epochs, settings.max_epochs),
         gradient_clip_val=settings.gradient_clip,
@@ -139,5 +147,6 @@ class SeededBatches(Callback):
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Seed torch for this batch."""
-        torch.manual_seed((self.seed * 10_007 + trainer.current_epoch) * 1_000_003 + batch_idx)
+        """Seed torch for this batch; processes that train together draw on their own."""
+        seed = (self.seed * 10_007 + trainer.current_epoch) * 1_000_003 + batch_idx
+        torch.manual_seed((seed + trainer.global_rank * _RANK_STRIDE) % _SEEDS)

@@ -26,14 +26,29 @@ class ForecastModule(lightning.LightningModule):
 
     def training_step(self, batch: TrainingBatch, batch_index: int) -> Tensor:
         """Nats per window of one batch."""
-        loss = network_loss(self.network, batch)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=_windows(batch))
+        loss, windows = self._loss(batch)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=windows, sync_dist=True)
         return loss + self.network.season.penalty() / self.customers
 
     def validation_step(self, batch: TrainingBatch, batch_index: int) -> None:
         """Nats per window on the held-out customers."""
-        loss = network_loss(self.network, batch)
-        self.log("val_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=_windows(batch))
+        loss, windows = self._loss(batch)
+        self.log("val_loss", loss, on_step=False, on_epoch=True, batch_size=windows, sync_dist=True)
+
+    def _loss(self, batch: TrainingBatch) -> tuple[Tensor, int]:
+        """Nats per window of one batch, and its windows.
+
+        Where several processes have a share of the batch each, the mean over them of what they return is the batch's
+        loss: each share counts by the weight of its windows.
+        """
+        loss, processes = network_loss(self.network, batch), self.trainer.world_size
+        if processes == 1:
+            return loss, _windows(batch)
+        weight = batch.future.weight
+        whole = torch.stack([weight.sum(), weight.new_tensor(float(weight.numel()))])
+        whole = self.trainer.strategy.reduce(whole, reduce_op="sum")
+        share = weight.sum() / whole[0].clamp_min(1e-9)
+        return loss * share * processes, max(int(whole[1]), 1)
 
     def transfer_batch_to_device(
         self, batch: TrainingBatch, device: torch.device, dataloader_idx: int

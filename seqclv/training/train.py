@@ -15,7 +15,8 @@ from seqclv.data.profile import input_profile, input_table
 from seqclv.data.windows import to_timestamp
 from seqclv.forecast.levels import with_levels
 from seqclv.forecast.tiering import with_tiers
-from seqclv.training.fit import FitResult, Observer, fit_networks
+from seqclv.training.fit import FitResult, Observer
+from seqclv.training.ranks import fit_in_processes
 
 
 def train_bundle(
@@ -30,7 +31,7 @@ def train_bundle(
     observer: Observer | None = None,
 ) -> tuple[Bundle, FitResult]:
     """Train the network on merged histories that end at `cutoff`; see `fit_networks` for the arguments."""
-    result = fit_networks(
+    result = fit_in_processes(
         history, cutoff, horizon_days=horizon_days, config=config, work=work, quiet=quiet, observer=observer
     )
     facts = _facts(history) | {"epochs": [len(curve) for curve in result.curves], "seed": config.seed}
@@ -69,8 +70,8 @@ def classical_bundle(
 
 
 def portable(config: Config) -> Config:
-    """The configuration as a bundle carries it: without where the log and the tracking server lie."""
-    return replace(config, data=config.data.without_places(), tracking=replace(config.tracking, uri=None))
+    """The configuration as a bundle carries it: without what the log, the tracking server and the machine are."""
+    return replace(config, data=config.data.without_places(), tracking=replace(config.tracking, uri=None), devices=1)
 
 
 def _facts(history: Events) -> dict[str, object]:

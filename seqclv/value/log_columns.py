@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from seqclv.config import DataConfig
-from seqclv.data.store import StoreInfo
+from seqclv.data.storeinfo import StoreInfo
 from seqclv.errors import InputError, offenders
 from seqclv.value.money import NO_CURRENCY, Terms
 

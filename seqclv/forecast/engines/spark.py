@@ -25,12 +25,13 @@ import pyarrow.parquet as pq
 
 from seqclv.bundle import Bundle, save_bundle
 from seqclv.config import DataConfig
+from seqclv.data.counts import Counts, require_one_zone, require_usable
 from seqclv.data.database import connect
 from seqclv.data.mapping import named_places
 from seqclv.data.privacy import Objections
 from seqclv.data.sources import find_files
 from seqclv.data.store import is_store
-from seqclv.data.transactions import Counts, read_frame, require_one_zone, require_usable
+from seqclv.data.transactions import read_frame
 from seqclv.errors import InputError
 from seqclv.forecast.engines.local import Execution, Scored, manifest_facts, require_customers
 from seqclv.forecast.engines.spark_tasks import KEY, SURVEY_COLUMN, Model, forecast, survey

@@ -18,9 +18,10 @@ import torch
 from seqclv.bundle import Bundle, load_bundle
 from seqclv.config import DataConfig
 from seqclv.data.building import gather_part
+from seqclv.data.counts import zones
 from seqclv.data.database import connect, run
 from seqclv.data.events import Events
-from seqclv.data.transactions import read_frame, zones
+from seqclv.data.transactions import read_frame
 from seqclv.data.windows import history
 from seqclv.forecast.chunks import chunked
 from seqclv.forecast.forecaster import FORECAST_SCHEMA, forecast_table, predict
