@@ -285,12 +285,12 @@ class Config:
     ensemble: int = 3  # trained networks averaged inside one model
     seed: int = 0
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    devices: int | Literal["auto"] = 1  # GPUs, or processes on the CPU, that train together; auto: all GPUs
+    devices: int | Literal["auto"] = 1  # GPUs, or processes on the CPU, that train one network together; auto: all GPUs
+    workers: int | Literal["auto"] = "auto"  # processes on the CPU that each train networks alone; auto: for each core
 
     def __post_init__(self) -> None:
         _require_positive(self, ("ensemble",))
-        if self.devices != "auto":
-            _require_positive(self, ("devices",))
+        _require_positive(self, [name for name in ("devices", "workers") if getattr(self, name) != "auto"])
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be a whole number from 0 to 4294967295, not {self.seed!r}")
         if self.horizon_days is not None:

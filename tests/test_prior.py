@@ -153,8 +153,8 @@ def test_training_starts_from_the_prior_and_learns(small_events, tmp_path):
 
 def test_the_untrained_prior_is_one_more_network_of_the_average(small_events, tmp_path):
     result = tuned(small_events, tmp_path, tuning_steps=20)
-    assert [len(result.networks), len(result.curves)] == [2, 1]
-    assert torch.equal(result.networks[1].head.weight, prior.shipped().networks[0].head.weight)
+    assert [len(result.networks), len(result.averaged)] == [1, 2]
+    assert torch.equal(result.averaged[1].head.weight, prior.shipped().networks[0].head.weight)
 
 
 def test_what_does_not_improve_the_validation_likelihood_is_not_kept(small_events, tmp_path):

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,15 +30,32 @@ _SEEDS = 1 << 63
 
 
 @dataclass(frozen=True)
+class Role:
+    """What one of several processes does, see `seqclv.training.ranks`."""
+
+    processes: int = 1  # that train each network together
+    networks: Sequence[int] | None = None  # the numbers of those that this process trains, from 0; None: all
+
+
+@dataclass(frozen=True)
 class FitResult:
     """Trained networks, the schema they share, and how the training went."""
 
     schema: FeatureSchema
-    networks: tuple[Network, ...]  # the trained ones, and the untrained prior where they start from it
-    curves: tuple[tuple[dict[str, float], ...], ...]  # per trained network and epoch: losses in nats per window
+    networks: tuple[Network, ...]
+    curves: tuple[tuple[dict[str, float], ...], ...]  # per network and epoch: train_loss, val_loss in nats per window
     seconds: float
     start: str  # 'scratch' or 'prior'
     model: ModelConfig  # of the networks
+    untrained: Network | None = None  # the prior as it was, where training started from it
+
+    @property
+    def averaged(self) -> tuple[Network, ...]:
+        """The networks of the model.
+
+        The untrained prior is one of them: a small base tells little about the time to come, bases without number do.
+        """
+        return self.networks if self.untrained is None else (*self.networks, self.untrained)
 
 
 def fit_networks(
@@ -50,7 +67,7 @@ def fit_networks(
     work: Path,
     quiet: bool = False,
     observer: Observer | None = None,
-    processes: int = 1,
+    role: Role | None = None,
 ) -> FitResult:
     """Train `config.ensemble` networks on merged histories that end at `cutoff` (microseconds).
 
@@ -59,25 +76,31 @@ def fit_networks(
         horizon_days: the forecast horizon in mind; windows of this length are among the targets where they fit.
         work: directory for checkpoints; a training killed there before resumes where it stood.
         observer: called after each epoch with (network, epoch, metrics).
-        processes: how many train together, of which this is one (see `seqclv.training.ranks`).
-
-    Where training starts from the prior, the untrained prior is one more network of the average.
+        role: of this process, where several train.
 
     The result depends on the histories, the config and its seed alone; on a CPU to the last bit.
     """
+    role = role or Role()
     started = time.perf_counter()
     start = starting_point(history, cutoff, config)
     data = TrainingData(history, cutoff, horizon_days, start.schema)
     networks, curves = [], []
-    for index in range(config.ensemble):
+    for index in range(config.ensemble) if role.networks is None else role.networks:
         title = f"network {index + 1} of {config.ensemble}"
-        progress = EpochProgress(title, quiet=quiet, observer=observer and _for_network(observer, index))
-        networks.append(_fit_one(data, start, config, index, work / f"network-{index}", progress, processes))
+        row = 0 if role.networks is None else index  # other networks' bars are beside this one
+        progress = EpochProgress(title, quiet=quiet, observer=observer and _for_network(observer, index), row=row)
+        networks.append(_fit_one(data, start, config, index, work / f"network-{index}", progress, role.processes))
         curves.append(tuple(progress.curve))
-    if start.prior is not None:  # a small base tells little about the years to come: bases without number do
-        networks.append(start.network().eval())
-    seconds = time.perf_counter() - started
-    return FitResult(start.schema, tuple(networks), tuple(curves), seconds, start.name, start.model)
+    return fit_result(start, networks, curves, time.perf_counter() - started)
+
+
+def fit_result(
+    start: Start, networks: Sequence[Network], curves: Sequence[Sequence[dict[str, float]]], seconds: float
+) -> FitResult:
+    """What a training from `start` has made."""
+    untrained = None if start.prior is None else start.network().eval()
+    every = tuple(tuple(curve) for curve in curves)
+    return FitResult(start.schema, tuple(networks), every, seconds, start.name, start.model, untrained)
 
 
 def _for_network(observer: Observer, index: int) -> Callable[[int, dict[str, float]], None]:

@@ -13,9 +13,9 @@ class EpochProgress(Callback):
     """Shows epochs on standard error and keeps the losses of each; survives a resume with the curve complete."""
 
     def __init__(
-        self, title: str, *, quiet: bool, observer: Callable[[int, dict[str, float]], None] | None = None
+        self, title: str, *, quiet: bool, observer: Callable[[int, dict[str, float]], None] | None = None, row: int = 0
     ) -> None:
-        self.title, self.quiet, self.observer = title, quiet, observer
+        self.title, self.quiet, self.observer, self.row = title, quiet, observer, row
         self.curve: list[dict[str, float]] = []
         self._bar: Any = None
 
@@ -29,6 +29,7 @@ class EpochProgress(Callback):
             file=sys.stderr,
             disable=self.quiet,
             dynamic_ncols=True,
+            position=self.row,
         )
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

@@ -1,23 +1,27 @@
-"""Train in several processes: Lightning's DDP over the GPUs of this machine, or over CPU processes.
+"""Train in several processes: one network by all of them together, or each networks of its own.
+
+Together is Lightning's DDP, over the GPUs of this machine or over CPU processes: every step sees the customers that it
+would see in one process, each process its share of them, so that checkpoints do not know how many processes there are,
+and a training killed in two resumes in one. Apart, on a CPU, the networks of an ensemble train at once, each to the
+same last bit as it would after the others.
 
 Each process is a fresh interpreter (`python -m seqclv.training.ranks`), so that a program that trains needs no guard
-around its main part and nothing of it runs twice. Histories lie in files that all processes map. Every step sees the
-customers that it would see in one process, each process its share of them, so that checkpoints do not know how many
-processes there are: a training killed in two resumes in one.
-
-The first process tells its parent of each epoch in lines of JSON, and leaves the networks when it is done. A process
-whose parent dies reads the end of its input and ends at once; when one dies, the others are ended.
+around its main part and nothing of it runs twice. Histories lie in files that all processes map. A process tells its
+parent of each epoch in lines of JSON, and leaves its networks when it is done. A process whose parent dies reads the
+end of its input and ends at once; when one dies, the others are ended.
 """
 
 import json
 import os
+import queue
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,27 +34,46 @@ from seqclv.config import Config
 from seqclv.data.events import Events
 from seqclv.data.handover import read_events, write_events
 from seqclv.errors import InputError
-from seqclv.training.fit import FitResult, Observer, fit_networks
-from seqclv.training.start import starting_point
+from seqclv.forecast.engines.local import usable_cores
+from seqclv.model.network import Network
+from seqclv.training.fit import FitResult, Observer, Role, fit_networks, fit_result
+from seqclv.training.start import Start, starting_point
 
-_WEIGHTS, _CURVES = "networks.safetensors", "curves.json"
+_LEFT = "networks-{rank}.safetensors", "networks-{rank}.json"
+_WORTHWHILE_STEPS = 200  # fewer are done before a further process has started
 
 
-def number_of_processes(config: Config) -> int:
-    """The processes that `config.devices` asks for: one for each GPU, or on the CPU so many.
+@dataclass(frozen=True)
+class Crew:
+    """Processes that train: all together, or each the networks of its own."""
+
+    number: int
+    together: bool
+
+    def role(self, rank: int, ensemble: int) -> Role:
+        """What one of them does."""
+        return Role(self.number) if self.together else Role(networks=range(rank, ensemble, self.number))
+
+
+def crew_for(config: Config) -> Crew:
+    """The processes that `config.devices` and `config.workers` ask for.
 
     Raises:
         InputError: there are not so many GPUs.
     """
     gpus = torch.cuda.device_count() if config.accelerator != "cpu" and torch.cuda.is_available() else 0
-    if config.devices == "auto":
-        return max(gpus, 1)
-    if gpus and config.devices > gpus:
+    devices = max(gpus, 1) if config.devices == "auto" else config.devices
+    if gpus and devices > gpus:
         raise InputError(
-            f"Training may use the GPUs of this machine, {gpus:,}, but devices is {config.devices:,}: "
+            f"Training may use the GPUs of this machine, {gpus:,}, but devices is {devices:,}: "
             "take fewer, or --accelerator cpu."
         )
-    return config.devices
+    if gpus or devices > 1:
+        return Crew(devices, together=True)
+    steps = min(config.training.max_steps, config.training.tuning_steps)
+    automatic = usable_cores() if steps >= _WORTHWHILE_STEPS else 1
+    workers = automatic if config.workers == "auto" else config.workers
+    return Crew(min(workers, config.ensemble), together=False)
 
 
 def fit_in_processes(
@@ -63,45 +86,60 @@ def fit_in_processes(
     quiet: bool = False,
     observer: Observer | None = None,
 ) -> FitResult:
-    """`fit_networks` in as many processes as `number_of_processes` says; with one, in this one.
+    """`fit_networks` in the processes that `crew_for` says; if it is one, in this one.
 
     Raises:
         InputError: there are not so many GPUs.
         RuntimeError: a process has died; started again, the training resumes.
     """
-    number = number_of_processes(config)
-    if number == 1:
+    crew = crew_for(config)
+    if crew.number == 1:
         return fit_networks(
             history, cutoff, horizon_days=horizon_days, config=config, work=work, quiet=quiet, observer=observer
         )
+    started = time.perf_counter()
     place = work / "processes"
     write_events(history, place)
     setting = {"cutoff": cutoff, "horizon_days": horizon_days, "config": asdict(config), "work": str(work)}
-    _run(number, {**setting, "quiet": quiet}, observer)
+    _run(crew, {**setting, "together": crew.together, "quiet": quiet}, observer)
     start = starting_point(history, cutoff, config)
-    tensors, told = load_file(place / _WEIGHTS), json.loads((place / _CURVES).read_text())
-    networks = []
-    for index in range(config.ensemble):
+    found: dict[int, tuple[Network, list[dict[str, float]]]] = {}
+    for rank in range(1 if crew.together else crew.number):
+        weights, told = (place / name.format(rank=rank) for name in _LEFT)
+        curves = json.loads(told.read_text())
+        numbers = crew.role(rank, config.ensemble).networks or range(config.ensemble)
+        networks = _read_networks(weights, start, len(numbers))
+        found |= dict(zip(numbers, zip(networks, curves, strict=True), strict=True))
+    in_order = [found[i] for i in range(config.ensemble)]
+    seconds = time.perf_counter() - started
+    return fit_result(start, [network for network, _ in in_order], [curve for _, curve in in_order], seconds)
+
+
+def _read_networks(path: Path, start: Start, number: int) -> list[Network]:
+    tensors, networks = load_file(path), []
+    for index in range(number):
         network = start.network()
         prefix = f"{index}."
         network.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
         networks.append(network.eval())
-    curves = tuple(tuple(curve) for curve in told["curves"])
-    return FitResult(start.schema, tuple(networks), curves, told["seconds"], start.name, start.model)
+    return networks
 
 
-def _run(number: int, setting: Mapping[str, Any], observer: Observer | None) -> None:
-    """Run the processes to their end."""
+def _run(crew: Crew, setting: Mapping[str, Any], observer: Observer | None) -> None:
+    """Run the processes to their end; what they tell is passed on in this thread."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    running = [_start(rank, number, port, setting) for rank in range(number)]
+    running = [_start(rank, crew, port, setting) for rank in range(crew.number)]
+    told: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     for process in running:
         threading.Thread(target=_end_together, args=(process, running), daemon=True).start()
+        threading.Thread(target=_pass_on, args=(process, told), daemon=True).start()
     try:
-        for line in running[0].stdout or ():
-            if observer is not None:
-                observer(*json.loads(line))
+        for _ in running:
+            while (line := told.get()) is not None:
+                if observer is not None:
+                    observer(*json.loads(line))
         failed = [code for process in running if (code := process.wait())]
         if failed:
             raise RuntimeError(
@@ -117,20 +155,33 @@ def _run(number: int, setting: Mapping[str, Any], observer: Observer | None) -> 
                     stream.close()
 
 
-def _start(rank: int, number: int, port: int, setting: Mapping[str, Any]) -> "subprocess.Popen[str]":
+def _pass_on(process: "subprocess.Popen[str]", told: "queue.SimpleQueue[str | None]") -> None:
+    """Lines of a process, then None."""
+    try:
+        for line in process.stdout or ():
+            told.put(line)
+    except ValueError:  # the parent has given up and closed the pipe
+        pass
+    finally:
+        told.put(None)
+
+
+def _start(rank: int, crew: Crew, port: int, setting: Mapping[str, Any]) -> "subprocess.Popen[str]":
     package = str(Path(seqclv.__file__).parent.parent)
     path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
-    team = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "NODE_RANK": 0, "LOCAL_RANK": rank, "WORLD_SIZE": number}
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **{k: str(v) for k, v in team.items()}}
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    if crew.together:
+        team = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "NODE_RANK": 0, "LOCAL_RANK": rank}
+        environment |= {k: str(v) for k, v in {**team, "WORLD_SIZE": crew.number}.items()}
     process = subprocess.Popen(
         [sys.executable, "-m", __name__],
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE if rank == 0 else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         text=True,
         env=environment,
     )
     if process.stdin is not None:
-        process.stdin.write(json.dumps(setting) + "\n")
+        process.stdin.write(json.dumps({**setting, "rank": rank, "number": crew.number}) + "\n")
         process.stdin.flush()
     return process
 
@@ -148,7 +199,9 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no answer
     setting = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, args=(sys.stdin,), daemon=True).start()
-    first, work = os.environ["LOCAL_RANK"] == "0", Path(setting["work"])
+    rank, crew, work = setting["rank"], Crew(setting["number"], setting["together"]), Path(setting["work"])
+    config = TypeAdapter(Config).validate_python(setting["config"])
+    speaks = rank == 0 or not crew.together
 
     def tell(network: int, epoch: int, metrics: dict[str, float]) -> None:
         print(json.dumps([network, epoch, metrics]), file=answers, flush=True)
@@ -157,17 +210,17 @@ def main() -> None:
         read_events(work / "processes"),
         setting["cutoff"],
         horizon_days=setting["horizon_days"],
-        config=TypeAdapter(Config).validate_python(setting["config"]),
+        config=config,
         work=work,
-        quiet=setting["quiet"] or not first,
-        observer=tell if first else None,
-        processes=int(os.environ["WORLD_SIZE"]),
+        quiet=setting["quiet"] or not speaks,
+        observer=tell if speaks else None,
+        role=crew.role(rank, config.ensemble),
     )
-    if first:
+    if speaks:
         tensors = {f"{i}.{name}": t for i, net in enumerate(result.networks) for name, t in net.state_dict().items()}
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, work / "processes" / _WEIGHTS)
-        told = {"curves": result.curves, "seconds": result.seconds}
-        (work / "processes" / _CURVES).write_text(json.dumps(told))
+        weights, told = (work / "processes" / name.format(rank=rank) for name in _LEFT)
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, weights)
+        told.write_text(json.dumps(result.curves))
 
 
 def _end_with_parent(stream: IO[str]) -> None:

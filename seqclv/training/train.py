@@ -45,7 +45,7 @@ def train_bundle(
         training=facts,
         inputs=input_profile(input_table(history, cutoff)),
         schema=result.schema,
-        networks=result.networks,
+        networks=result.averaged,
         git_commit=git_commit(),
     )
     return with_tiers(with_levels(bundle, history, cutoff), history, cutoff), result

@@ -9,13 +9,15 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+import torch
 
+from seqclv.config import Config
 from seqclv.data.events import Categorical
 from seqclv.data.handover import read_events, write_events
 from seqclv.data.loader import EventBoundedSampler
 from seqclv.data.windows import history, instant
 from seqclv.errors import InputError
-from seqclv.training.ranks import fit_in_processes, number_of_processes
+from seqclv.training.ranks import Crew, crew_for, fit_in_processes
 
 CUTOFF = instant("2021-07-01")
 
@@ -109,12 +111,35 @@ def test_events_are_handed_over_as_they_are(small_events, tmp_path):
             assert getattr(found, group)[name].values == column.values
 
 
+@pytest.mark.slow
+def test_networks_train_at_once_to_the_same_last_bit(small_events, small_config, tmp_path):
+    config, told = replace(small_config, ensemble=3, accelerator="cpu", workers=1), []
+    alone = fit(small_events, config, tmp_path / "alone")
+    at_once = replace(config, workers=2)
+    apart = fit(small_events, at_once, tmp_path / "apart", observer=lambda *seen: told.append(seen))
+    assert apart.curves == alone.curves
+    for one, other in zip(apart.networks, alone.networks, strict=True):
+        for name, tensor in one.state_dict().items():
+            assert torch.equal(tensor, other.state_dict()[name]), name
+    expected = [(i, epoch) for i, curve in enumerate(alone.curves) for epoch in range(len(curve))]
+    assert sorted((network, epoch) for network, epoch, _ in told) == expected
+
+
+def test_a_short_training_starts_no_processes(config, monkeypatch):
+    monkeypatch.setattr("seqclv.training.ranks.usable_cores", lambda: 8)
+    three = replace(config, ensemble=3)
+    assert crew_for(three) == Crew(1, together=False)
+    assert crew_for(replace(three, training=Config().training)) == Crew(3, together=False)
+    assert crew_for(replace(three, training=Config().training, workers=2)) == Crew(2, together=False)
+    assert crew_for(replace(three, training=Config().training, devices=2)) == Crew(2, together=True)
+
+
 def test_more_devices_than_there_are_is_an_error_with_a_remedy(config, monkeypatch):
-    assert number_of_processes(replace(config, devices="auto")) == 1
-    assert number_of_processes(replace(config, devices=3)) == 3
+    assert crew_for(replace(config, devices="auto")).number == 1
+    assert crew_for(replace(config, devices=3)) == Crew(3, together=True)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     on_gpus = replace(config, accelerator="auto")
-    assert number_of_processes(replace(on_gpus, devices="auto")) == 2
+    assert crew_for(replace(on_gpus, devices="auto")) == Crew(2, together=True)
     with pytest.raises(InputError, match="GPUs of this machine, 2, but devices is 3"):
-        number_of_processes(replace(on_gpus, devices=3))
+        crew_for(replace(on_gpus, devices=3))
