@@ -27,7 +27,7 @@ def feedback_page(document: Mapping[str, Any]) -> str:
         "",
         f"Simulated bases (seeds {seeds}) of {setting['customers']:,} customers with {setting['mean_events']:g} "
         "purchases on average within two years. One spread more of satisfaction divides a customer's dropout hazard by "
-        f"exp({setting['satisfaction_effect']:g}). Reviews give a score of 1 to 5 that follows satisfaction, with noise. "
+        f"exp({setting['satisfaction_effect']:g}). Reviews give a score of 1 to 5: satisfaction with noise. "
         f"A model of {networks} is trained on what lies before {setting['cutoff']}, once without and once with the "
         f"reviews, and both forecast the churn of the same customers over the {setting['horizon_days']:g} days after. "
         "The purchases are the same in all cases, so losses are compared customer by customer. The standard error is "
@@ -39,8 +39,8 @@ def feedback_page(document: Mapping[str, Any]) -> str:
         "",
         "## Missing feedback is not bad feedback",
         "",
-        "Customers by what they had said before the cutoff: the share that bought nothing afterwards (with its standard "
-        "error), and the mean churn probability by the models without and with the reviews. A customer's answers are "
+        "Customers by what they had said before the cutoff: the share that bought nothing afterwards (with its "
+        "standard error), and the mean churn probability by the models without and with the reviews. A customer's answers are "
         f"poor when their mean is {ANGRY_SCORE} or less.",
         "",
         *_groups(kinds),
@@ -79,13 +79,13 @@ def _groups(kinds: Sequence[Mapping[str, Any]]) -> list[str]:
         "| feedback | customers with | number | bought nothing | forecast without | forecast with |",
         "|---|---|---:|---:|---:|---:|",
     ]
-    for row in kinds:
-        for group in row["groups"]:
-            if group["customers"]:
-                lines.append(
-                    f"| {row['kind']} | {group['group']} | {group['customers']:,} | "
-                    f"{group['gone']:.1%} ± {group['error']:.1%} | {group['without']:.1%} | {group['with']:.1%} |"
-                )
+    lines += [
+        f"| {row['kind']} | {group['group']} | {group['customers']:,} | "
+        f"{group['gone']:.1%} ± {group['error']:.1%} | {group['without']:.1%} | {group['with']:.1%} |"
+        for row in kinds
+        for group in row["groups"]
+        if group["customers"]
+    ]
     return lines
 
 

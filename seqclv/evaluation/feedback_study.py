@@ -8,7 +8,7 @@ Shape: N customers of all bases together.
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ class Setting:
     cutoff: str = "2021-07-01"
     horizon_days: float = 180.0
     seeds: Sequence[int] = (0, 1, 2, 3)
-    config: Config = Config(ensemble=1)
+    config: Config = field(default_factory=lambda: Config(ensemble=1))
 
 
 @dataclass(frozen=True)
