@@ -40,7 +40,7 @@ def feedback_page(document: Mapping[str, Any]) -> str:
         "## Missing feedback is not bad feedback",
         "",
         "Customers by what they had said before the cutoff: the share that bought nothing afterwards (with its "
-        "standard error), and the mean churn probability by the models without and with the reviews. A customer's answers are "
+        "standard error), and the mean churn probability by the models without and with the reviews. Answers are "
         f"poor when their mean is {ANGRY_SCORE} or less.",
         "",
         *_groups(kinds),
