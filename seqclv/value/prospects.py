@@ -133,7 +133,7 @@ def _values(column: pa.ChunkedArray) -> Any:
 def _enough(found: Newcomers, days: float) -> Newcomers:
     if len(found) < FEWEST:
         raise InputError(
-            f"A forecast of new customers needs {FEWEST} earlier ones who were seen for {days:g} days after their first "
+            f"A forecast of new customers needs {FEWEST} earlier ones, seen for {days:g} days after their first "
             f"purchase, but there are {len(found)}: ask for shorter horizons."
         )
     return found
