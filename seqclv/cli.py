@@ -23,6 +23,7 @@ COMMANDS = {
     "register": "register a model in MLflow",
     "score": "forecast every customer of a log",
     "value": "turn forecasts into money: margin, cost, discount, lifetime, totals with intervals",
+    "newcomers": "what new customers bring by their attributes, and those who have not bought yet",
     "bridge": "explain what changed between two valuations, to the cent",
     "segments": "count tiers and stages, movements between them, and segments of your own",
     "lists": "make contact lists with reasons, control groups and a budget curve",

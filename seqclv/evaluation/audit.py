@@ -57,8 +57,8 @@ def audit(plan: AuditPlan, data: DataConfig, *, announce: Announce = lambda _: N
     lists = None if plan.lists is None else read_lists(plan.lists)
     merge = _merge(plan, forecasts, data)
     asked = [name for name in plan.segment_by if name not in forecasts.frame.columns]
-    own = () if data.customers is None else data.customers.categorical
-    asked = [name for name in asked if name not in own]
+    own = () if data.customers is None else (*data.customers.categorical, *data.customers.numeric)
+    asked = [name for name in asked if name not in own and name not in data.numeric]
     columns = replace(data, merge=merge, categorical=tuple(dict.fromkeys((*data.categorical, *asked))))
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         announce("reading the log")

@@ -1,5 +1,6 @@
 """Audit figures by group of customers: a segment of the user's, or the month of the first purchase (vintage)."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,20 +31,56 @@ def segments(column: str, matured: Matured, past: Events) -> Grouping:
     The largest groups stand alone, the rest are one.
 
     Raises:
-        InputError: neither has the column.
+        InputError: neither has the column, or it is empty.
     """
     if column in matured.rows.columns:
-        values = matured.rows[column].astype("str").to_numpy(dtype=object)
-    elif column in past.categorical:
-        values = _last_values(column, matured, past)
-        if (values == MISSING).all():  # a column that a log may lack is read as missing everywhere
-            raise InputError(f"A segment needs values, but '{column}' is empty before the cutoff: name another column.")
-    elif column in past.static_categorical:
-        values = _own_values(column, matured, past)
+        found = matured.rows[column]
+        return _largest(column, np.where(found.isna(), MISSING, found.astype("str").to_numpy(dtype=object)))
+    return attribute_groups(column, matured.rows["customer_id"].to_numpy(dtype=object), past)
+
+
+def attribute_groups(column: str, ids: np.ndarray, past: Events) -> Grouping:
+    """Groups of customers by an attribute of the log: of events its last value, of numbers the quarters of the base.
+
+    The largest groups stand alone, the rest are one. A customer whom the log does not name has no value.
+
+    Raises:
+        InputError: the log has no such attribute, or it is empty before the cutoff.
+    """
+    if past.customers == 0:
+        raise InputError(f"A segment needs customers, but nobody bought before the cutoff: '{column}' has no values.")
+    place = np.minimum(np.searchsorted(past.customer_id, ids), past.customers - 1)
+    known = past.customer_id[place] == ids
+    last = past.offset[place + 1] - 1
+    if column in past.categorical or column in past.static_categorical:
+        of_event = column in past.categorical
+        feature = past.categorical[column] if of_event else past.static_categorical[column]
+        words = np.asarray([*feature.values, MISSING], dtype=object)  # code -1 is the last entry
+        values = np.where(known, words[feature.codes[last if of_event else place]], MISSING)
+    elif column in past.numeric or column in past.static_numeric:
+        number = past.numeric[column][last] if column in past.numeric else past.static_numeric[column][place]
+        values = _quarters(np.where(known, number, np.nan))
     else:
         raise InputError(
             f"A segment is a column of the forecasts or of the log, but '{column}' is neither: check the name."
         )
+    if (values == MISSING).all():  # a column that a log may lack is read as missing everywhere
+        raise InputError(f"A segment needs values, but '{column}' is empty before the cutoff: name another column.")
+    return _largest(column, values)
+
+
+def _quarters(number: FloatArray) -> np.ndarray:
+    """Words for the quarters of the base that the numbers fall into; a quarter holds its lower end."""
+    known = np.isfinite(number)
+    edges = np.unique(np.quantile(number[known], (0.25, 0.5, 0.75))) if known.any() else np.zeros(0)
+    ends = [f"{edge:g}" for edge in edges]
+    words = [f"below {ends[0]}" if ends else MISSING]
+    words += [f"from {low} to below {high}" for low, high in itertools.pairwise(ends)]
+    words += [f"{ends[-1]} and more"] if ends else []
+    return np.where(known, np.asarray(words, dtype=object)[np.searchsorted(edges, number, side="right")], MISSING)
+
+
+def _largest(column: str, values: np.ndarray) -> Grouping:
     names, index, size = np.unique(values, return_inverse=True, return_counts=True)
     if len(names) > MOST_GROUPS:
         kept = np.sort(np.argsort(-size, kind="stable")[: MOST_GROUPS - 1])
@@ -51,25 +88,6 @@ def segments(column: str, matured: Matured, past: Events) -> Grouping:
         place[kept] = np.arange(len(kept))
         names, index = np.append(names[kept], OTHERS), place[index]
     return Grouping(column, tuple(str(name) for name in names), index.astype(np.int64))
-
-
-def _last_values(column: str, matured: Matured, past: Events) -> np.ndarray:
-    feature = past.categorical[column]
-    words = np.asarray([*feature.values, MISSING], dtype=object)  # code -1 is the last entry
-    place = np.searchsorted(past.customer_id, ids := matured.rows["customer_id"].to_numpy(dtype=object))
-    place = np.minimum(place, past.customers - 1)
-    known = past.customer_id[place] == ids
-    last = past.offset[place + 1] - 1
-    return np.where(known, words[feature.codes[last]], MISSING)
-
-
-def _own_values(column: str, matured: Matured, past: Events) -> np.ndarray:
-    """An attribute of the customers."""
-    feature = past.static_categorical[column]
-    words = np.asarray([*feature.values, MISSING], dtype=object)
-    place = np.searchsorted(past.customer_id, ids := matured.rows["customer_id"].to_numpy(dtype=object))
-    place = np.minimum(place, past.customers - 1)
-    return np.where(past.customer_id[place] == ids, words[feature.codes[place]], MISSING)
 
 
 def vintages(matured: Matured, past: Events) -> Grouping | None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from seqclv.data.events import MICROSECONDS_PER_DAY
 from seqclv.data.windows import history, to_timestamp
 from seqclv.evaluation.compare import cutoff_text
-from seqclv.report import actions, customers, quality, sentences, trust
+from seqclv.report import actions, customers, fairness, quality, sentences, trust
 from seqclv.version import __version__
 
 if TYPE_CHECKING:
@@ -30,11 +30,13 @@ def report_document(subject: "Subject") -> dict[str, Any]:
         "matrix": None
         if base is None
         else customers.matrix_section(base, None if subject.worth is None else subject.worth.tiers),
+        "stability": None if subject.stability is None else dict(subject.stability),
         "cohorts": None if base is None else customers.cohorts_section(base),
         "lists": actions.lists_section(subject),
         "comparison": None if subject.metrics is None else quality.comparison_section(subject.metrics, ours),
         "windows": quality.windows_section(subject.windows, ours),
         "held_out": _held_out(subject),
+        "fairness": fairness.fairness_section(subject, base),
         "drivers": [dict(driver) for driver in subject.drivers],
         "data": None if subject.log is None else dict(subject.log.report),
     }

@@ -4,6 +4,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from seqclv.bundle import Bundle, load_bundle
 from seqclv.config import DataConfig
-from seqclv.data.events import Events
+from seqclv.data.events import Events, FloatArray
 from seqclv.data.store import EventStore, open_log
 from seqclv.data.windows import end_of_log, history, to_timestamp
 from seqclv.errors import InputError
@@ -23,6 +24,7 @@ from seqclv.forecast.chunks import chunked
 from seqclv.forecast.drivers import report_drivers
 from seqclv.forecast.forecaster import checked_horizons, forecast_table, predict
 from seqclv.report.held_out import held_out, held_out_of_model
+from seqclv.report.stability import between_networks, between_seeds
 from seqclv.report.subject import HeldOut, Log, ReportOptions, Subject
 from seqclv.report.worth import worth_of
 from seqclv.value.log_columns import with_terms
@@ -52,7 +54,7 @@ def subject_of_model(
     horizons = checked_horizons([*(options.horizons_days or bundle.config.horizons_days), bundle.horizon_days])
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         announce("reading the log")
-        store = open_log(with_terms(data, options.terms), Path(workspace))
+        store = open_log(_columns(data, options), Path(workspace))
         log = read_log(store)
         if cutoff is None:
             cutoff = end_of_log(int(log.events.timestamp.max(initial=0)))
@@ -86,6 +88,8 @@ def subject_of_model(
             log=log,
             held_out=held_out_of_model(bundle, log.events),
             drivers=options.drivers or report_drivers(bundle, past, cutoff, bundle.horizon_days),
+            sensitive=_sensitive(data, log),
+            stability=between_networks(bundle, past, cutoff),
         )
 
 
@@ -127,7 +131,7 @@ def subject_of_backtest(
     if data is not None:
         with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
             announce("reading the log")
-            store = open_log(with_terms(data, options.terms), Path(workspace))
+            store = open_log(_columns(data, options), Path(workspace))
             log = read_log(store)
             announce("comparing with what happened")
             held = _checked_held_out(bundle, forecasts, log)
@@ -154,7 +158,35 @@ def subject_of_backtest(
         log=log,
         held_out=held,
         drivers=options.drivers or _drivers(bundle, forecasts, log),
+        sensitive=() if data is None or log is None else _sensitive(data, log),
+        stability=between_seeds([root / last.name / "forecasts.parquet" for root in _seeds(directory)]),
     )
+
+
+def _columns(data: DataConfig, options: ReportOptions) -> DataConfig:
+    """What to read of a log: the columns that value needs, and the sensitive ones, which a model's columns lack."""
+    known = {name for names in data.attributes for name in names}
+    if data.customers is not None:
+        known |= {*data.customers.numeric, *data.customers.categorical}
+    more = () if data.sources else tuple(name for name in data.sensitive if name not in known)
+    return with_terms(replace(data, categorical=(*data.categorical, *more)), options.terms)
+
+
+def _sensitive(data: DataConfig, log: Log) -> tuple[str, ...]:
+    """The sensitive attributes of which the log has any value."""
+    events = log.events
+    found = {name for column in (events.numeric, events.static_numeric) for name in _with_numbers(column)}
+    found |= {
+        name
+        for column in (events.categorical, events.static_categorical)
+        for name, feature in column.items()
+        if (feature.codes >= 0).any()
+    }
+    return tuple(name for name in data.sensitive if name in found)
+
+
+def _with_numbers(columns: Mapping[str, FloatArray]) -> list[str]:
+    return [name for name, values in columns.items() if np.isfinite(values).any()]
 
 
 def _drivers(bundle: Bundle, forecasts: Forecasts, log: Log | None) -> Sequence[Mapping[str, Any]]:
@@ -198,11 +230,13 @@ def _checked_held_out(bundle: Bundle, forecasts: Forecasts, log: Log) -> HeldOut
 
 def _cutoff_directories(directory: Path) -> list[Path]:
     """The directories of a backtest's cutoffs in their order, of the first seed where there are several."""
-    root = directory
-    seeds = sorted(directory.glob("seed-*"), key=lambda path: (len(path.name), path.name))
-    if seeds:
-        root = seeds[0]
+    root = [*_seeds(directory), directory][0]
     return sorted(path for path in _directories(root) if (path / "forecasts.parquet").is_file())
+
+
+def _seeds(directory: Path) -> list[Path]:
+    """The directories of a backtest's seeds; none where there was one alone."""
+    return sorted(directory.glob("seed-*"), key=lambda path: (len(path.name), path.name))
 
 
 def _directories(root: Path) -> "Iterator[Path]":

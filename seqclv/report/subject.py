@@ -95,3 +95,5 @@ class Subject:
     log: Log | None = None
     held_out: HeldOut | None = None
     drivers: Sequence[Mapping[str, Any]] = ()  # what moves the forecasts: those of the options, else what was found
+    sensitive: Sequence[str] = ()  # attributes of the log that the model does not see
+    stability: Mapping[str, Any] | None = None  # of the tiers between trainings, see `seqclv.report.stability`

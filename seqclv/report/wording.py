@@ -88,6 +88,7 @@ def contents(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("segments", "Value and stage", document["matrix"]),
         ("sure", "How sure is this?", True),
         ("cohorts", "Cohorts", document["cohorts"]),
+        ("fairness", "Are groups treated alike?", document["fairness"]),
         ("drivers", "What moves the forecasts", document["drivers"]),
         ("data", "Data and model", True),
         ("words", "Words", True),
@@ -112,6 +113,8 @@ def chart_texts(document: Mapping[str, Any]) -> dict[str, str]:
     if document["matrix"]:
         texts["matrix"] = _matrix_text(document["matrix"], document["about"]["currency"])
         texts["tiers"] = _tiers_text(document["matrix"])
+        if document["stability"]:
+            texts["stability"] = _stability_text(document["stability"])
     return texts
 
 
@@ -238,6 +241,24 @@ def _tiers_text(matrix: Mapping[str, Any]) -> str:
     return (
         f"Tiers share the spend expected in {days(matrix['tier_horizon_days'])} as it was on "
         f"{date(matrix['tiers_set_at'])}, from the top: {', '.join(parts)}."
+    )
+
+
+def _stability_text(found: Mapping[str, Any]) -> str:
+    """How many customers another training would move, by the model alone."""
+    kept, bare = found["kept"], found["inherited"]
+    words = (
+        f"Trained again with another seed, the model puts {percent(kept['mean'], 1)} of the customers into another "
+        f"tier ({percent(kept['worst'], 1)} in the worst pair of {found['trainings']} trainings)"
+    )
+    if found["between"] == "networks":
+        words = (
+            f"Between the {found['trainings']} networks that the model averages, {percent(kept['mean'], 1)} of the "
+            f"customers change their tier ({percent(kept['worst'], 1)} in the worst pair); the average is steadier"
+        )
+    return (
+        f"{words}. That holds where customers keep their tier within {percent(found['tolerance'])} of a boundary, as "
+        f"--previous does; without that it is {percent(bare['mean'], 1)}."
     )
 
 

@@ -205,3 +205,31 @@ def test_chance_in_a_small_base_costs_no_retraining(seed, tmp_path):
 def test_the_document_is_json(forecasts, log):
     document = audit(AuditPlan(forecasts=forecasts, segment_by=("category",)), log)
     assert json.loads(json.dumps(document, allow_nan=False))["verdict"] == document["verdict"]
+
+
+def test_customers_without_a_value_are_a_group_of_their_own(forecasts, log, tmp_path):
+    table = pq.read_table(forecasts)
+    words = pa.array([None if i % 7 == 0 else "ab"[i % 2] for i in range(len(table) // 3)])
+    table = table.append_column("tier", words.take(pa.array(np.repeat(np.arange(len(words)), 3))))
+    table = table.append_column("all_empty", pa.nulls(len(table), pa.string()))
+    pq.write_table(table, tmp_path / "segmented.parquet")
+    document = audit(AuditPlan(forecasts=tmp_path / "segmented.parquet", segment_by=("tier", "all_empty")), log)
+    by_tier, empty = document["segments"]
+    counted = pd.Series(words.to_pylist()).fillna("(none)").value_counts()
+    assert {row["name"]: row["customers"] for row in by_tier["rows"]} == counted.to_dict()
+    assert [row["name"] for row in empty["rows"]] == ["(none)"]
+
+
+def test_numbers_are_grouped_by_quarters_of_the_base(small_events):
+    from seqclv.evaluation.groups import attribute_groups
+
+    past = history(small_events, instant(CUTOFF), "1d")
+    age = np.arange(past.customers, dtype=float)
+    age[0] = np.nan
+    found = attribute_groups("age", past.customer_id, replace(past, static_numeric={"age": age}))
+    assert len(found.names) == 5
+    assert found.names[found.index[0]] == "(none)"
+    sizes = np.bincount(found.index)
+    assert sizes.max() - sorted(sizes)[1] <= 1
+    place = found.names.index(next(name for name in found.names if name.startswith("below")))
+    assert age[found.index == place].max() < 1 + len(age) / 4
