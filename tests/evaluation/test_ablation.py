@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from seqclv.config import Config
+from seqclv.configfile import config_from
 from seqclv.data.store import open_log
 from seqclv.data.windows import before, instant, merged
 from seqclv.errors import InputError
 from seqclv.evaluation.ablation import METRICS, Ablation, run_ablation
-from seqclv.evaluation.ablation_logs import DEFAULT, LOGS, QUICK, online_retail
+from seqclv.evaluation.ablation_logs import DEFAULT, LOGS, QUICK, complete_journey, online_retail
 from seqclv.evaluation.ablation_page import COLUMNS, finished_rows
 from seqclv.evaluation.bootstrap import auc_difference, paired_differences
 from seqclv.evaluation.metrics import auc
@@ -132,6 +134,13 @@ def test_every_log_begins_with_the_default_that_knows_nothing_further(tmp_path):
         assert log.rows[0].name == DEFAULT
         data = log.rows[0].data(tmp_path)
         assert data.attributes == ((), ()) and data.customers is None
+
+
+def test_the_documented_configuration_is_that_of_the_row_with_everything():
+    text = (SCRIPT.parent.parent / "docs" / "data.md").read_text("utf-8")
+    shown = text.split("## A public log with all of this")[1].split("```yaml\n")[1].split("```")[0]
+    everything = complete_journey(baskets=True, events=True, households=True)
+    assert config_from(yaml.safe_load(shown)).data == everything
 
 
 def test_the_difference_of_aucs_is_that_of_the_metric():
