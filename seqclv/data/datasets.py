@@ -54,7 +54,8 @@ def dataset(name: str) -> pa.Table:
     - `complete_journey_redemptions`: 2,102 redeemed coupons. Only their days are known, so each stands at the end of
       its day.
     - `complete_journey_households`: what a survey found about 801 of the households, all of it text: age, income,
-      home_ownership, marital_status, household_size, household_comp, kids_count. When they were asked is not known.
+      home_ownership, marital_status, household_size, household_comp, kids_count; `surveyed` is yes for all of them.
+      Who was asked, and when, is not known: beware of what having been asked tells about the year.
 
     Raises:
         InputError: the name is unknown or the package that ships the log is not installed.
@@ -186,7 +187,8 @@ def _complete_journey_redemptions() -> pa.Table:
 def _complete_journey_households() -> pa.Table:
     surveyed = _complete_journey_file("demographics")
     columns = {name: surveyed[name].cast(pa.string()) for name in surveyed.column_names if name != "household_id"}
-    return pa.table({"customer_id": surveyed["household_id"].cast(pa.string()), **columns})
+    yes = pa.array(["yes"] * surveyed.num_rows)
+    return pa.table({"customer_id": surveyed["household_id"].cast(pa.string()), **columns, "surveyed": yes})
 
 
 READERS: dict[str, Callable[[], pa.Table]] = {

@@ -54,12 +54,17 @@ _CAMPAIGNS = SourceConfig(
     numeric={"days": "days"},
 )
 _REDEMPTIONS = SourceConfig(files=("dataset:complete_journey_redemptions",), every_row_is="coupon_redemption")
-_SURVEY = CustomersConfig(
-    files=("dataset:complete_journey_households",), categorical={name: name for name in _HOUSEHOLD}
-)
 
 
-def complete_journey(*, baskets: bool = False, events: bool = False, households: bool = False) -> DataConfig:
+def _survey(*attributes: str) -> CustomersConfig:
+    return CustomersConfig(
+        files=("dataset:complete_journey_households",), categorical={name: name for name in attributes}
+    )
+
+
+def complete_journey(
+    *, baskets: bool = False, events: bool = False, surveyed: bool = False, households: bool = False
+) -> DataConfig:
     """Complete Journey with more or less of what is known."""
     attributes = ("products", "quantity", "discount_share", "main_share")
     purchases = SourceConfig(files=("dataset:complete_journey",))
@@ -70,7 +75,8 @@ def complete_journey(*, baskets: bool = False, events: bool = False, households:
             categorical={"store_id": "store_id", "main_department": "main_department"},
         )
     sources = (purchases, _CAMPAIGNS, _REDEMPTIONS) if events else (purchases,)
-    return DataConfig(sources=sources, customers=_SURVEY if households else None)
+    customers = _survey(*_HOUSEHOLD) if households else _survey("surveyed") if surveyed else None
+    return DataConfig(sources=sources, customers=customers)
 
 
 def _complete_journey_row(name: str, title: str, **told: bool) -> Row:
@@ -172,15 +178,17 @@ LOGS = {
             "teaching. Baskets tell how many different products and units they hold, the share of discounts, the main "
             "department and its share, and the store. Campaigns are events on the first day of the campaign, one kind "
             "for each of its three types, coupons on the day on which they are redeemed. Of 801 households a survey "
-            "tells age, income, home, marital status and household; whom it was sent to, and when, is not "
-            "known, so that these figures may flatter it.",
+            "tells age, income, home, marital status and household. Who was asked, and when, is not known: if the "
+            "survey was held among those who stayed, then being in it tells the future. A row of its own shows what "
+            "that alone is worth; only what the survey adds to it is what demographics are worth.",
             cutoffs=("2017-07-01", "2017-10-01"),
             horizon_days=92.0,
             rows=(
                 _complete_journey_row(DEFAULT, "the default model"),
                 _complete_journey_row("baskets", "+ attributes of baskets", baskets=True),
                 _complete_journey_row("events", "+ campaigns and coupons", events=True),
-                _complete_journey_row("households", "+ households", households=True),
+                _complete_journey_row("surveyed", "+ whether a survey tells of the household", surveyed=True),
+                _complete_journey_row("households", "+ what the survey tells", households=True),
                 _complete_journey_row("all", "+ all of these", baskets=True, events=True, households=True),
             ),
         ),

@@ -101,14 +101,15 @@ def test_campaigns_begin_with_their_first_day_and_coupons_count_from_the_end_of_
 
 
 def test_households_without_a_survey_are_missing_and_no_error(tmp_path: Path) -> None:
-    survey = CustomersConfig(files=("dataset:complete_journey_households",), categorical={"age": "age"})
+    attributes = {"age": "age", "surveyed": "surveyed"}
+    survey = CustomersConfig(files=("dataset:complete_journey_households",), categorical=attributes)
     visits = SourceConfig(files=("dataset:complete_journey_campaigns",), event_type="campaign_type")
     store = build_store(DataConfig(sources=(visits,), customers=survey), tmp_path / "store")
     counts = store.info.report["customers_table"]
     assert counts["rows"] == 801
     assert counts["customers of the log without a row"] == 1_559 - (801 - counts["customers without events"])
-    column = store.read().static_categorical["age"]
-    assert (column.codes < 0).sum() == counts["customers of the log without a row"]
+    for column in store.read().static_categorical.values():
+        assert (column.codes < 0).sum() == counts["customers of the log without a row"]
 
 
 @pytest.mark.parametrize("name", names())
