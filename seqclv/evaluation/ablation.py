@@ -29,7 +29,7 @@ from seqclv.evaluation.benchmark import LIBRARIES, commit_of_package, settings
 from seqclv.evaluation.compare import Contestant, evaluate_contestant, held_out, predictor
 from seqclv.evaluation.pieces import Piece, save_pieces
 from seqclv.evaluation.scores import sections
-from seqclv.training.train import train_bundle
+from seqclv.training.train import portable, train_bundle
 from seqclv.version import __version__
 
 Announce = Callable[[str], None]
@@ -155,7 +155,7 @@ def _judged(
 
 
 def _digest(task: Task, store: EventStore, config: Config) -> str:
-    parts = [asdict(replace(config, data=config.data.without_places())), task.cutoff, task.log.horizon_days]
+    parts = [asdict(portable(config)), task.cutoff, task.log.horizon_days]
     text = json.dumps([*parts, store.fingerprint, __version__], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
