@@ -35,7 +35,7 @@ Announce = Callable[[str], None]
 RECORD = "benchmark.json"
 _SEASONAL = SimulationConfig(customers=5_000, days=1_096, mean_events=12, yearly_season=0.6)
 _TINY = SimulationConfig(customers=120, days=400, mean_events=8)
-_LIBRARIES = ("torch", "scikit-learn", "numpy")
+LIBRARIES = ("torch", "scikit-learn", "numpy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,14 +207,14 @@ def _facts(study: Study, seeds: tuple[int, ...], config: Config) -> dict[str, An
         "horizon_days": study.horizon_days,
         "seeds": list(seeds),
         "seqclv": __version__,
-        "commit": _commit(),
-        "settings": _settings(config),
+        "commit": commit_of_package(),
+        "settings": settings(config),
         "python": platform.python_version(),
-        "libraries": {name: version(name) for name in _LIBRARIES},
+        "libraries": {name: version(name) for name in LIBRARIES},
     }
 
 
-def _settings(config: Config) -> dict[str, Any]:
+def settings(config: Config) -> dict[str, Any]:
     """The keys that differ from the default configuration, but for the log's, with dotted names."""
     found: dict[str, Any] = {}
     for group in ("model", "training"):
@@ -224,7 +224,7 @@ def _settings(config: Config) -> dict[str, Any]:
     return found | {key: getattr(config, key) for key in single if getattr(config, key) != getattr(Config(), key)}
 
 
-def _commit() -> str | None:
+def commit_of_package() -> str | None:
     """The commit of the package, marked where the package's files differ from it."""
     commit = git_commit()
     if commit is None:

@@ -113,7 +113,7 @@ def judge(directory: Path, record: Mapping[str, Any], cutoff: str, resamples: in
 
 
 def _head(records: Sequence[Mapping[str, Any]], resamples: int) -> str:
-    made = dict.fromkeys(_made_by(record) for record in records)
+    made = dict.fromkeys(made_by(record) for record in records)
     seeds = dict.fromkeys(", ".join(map(str, record["seeds"])) for record in records)
     return f"""# Benchmarks
 
@@ -156,7 +156,8 @@ def _configuration(records: Sequence[Mapping[str, Any]]) -> str:
     return f"seqclv runs with other settings than its defaults: {', '.join(f'`{text}`' for text in changed)}."
 
 
-def _made_by(record: Mapping[str, Any]) -> str:
+def made_by(record: Mapping[str, Any]) -> str:
+    """The versions that made a finished study."""
     commit = f" (commit {record['commit']})" if record["commit"] else ""
     libraries = ", ".join(f"{name} {number}" for name, number in record["libraries"].items())
     return f"seqclv {record['seqclv']}{commit}, Python {record['python']}, {libraries}."
@@ -170,7 +171,7 @@ def _summary(studies: Sequence[tuple[Mapping[str, Any], Sequence[Judged]]], logs
         for window in windows
     ]
     text = "Against how many of the other methods seqclv is clearly better, and which are clearly better than it."
-    return f"## In short\n\n{text}\n\n{_table(['window', *LOSSES.values()], rows)}"
+    return f"## In short\n\n{text}\n\n{table(['window', *LOSSES.values()], rows)}"
 
 
 def _verdicts(window: Judged, loss: str) -> str:
@@ -208,7 +209,7 @@ def _truth(document: Mapping[str, Any], record: Mapping[str, Any], log: Log) -> 
     """The section of a simulated log that holds the forecasts against the truth."""
     parts = [f"### {log.title}, {record['horizon_days']:g} days: forecasts against the truth", TEXT]
     head = ["model", *(heading for _, heading, *_ in MEASURES)]
-    parts += [f"From {cutoff}:\n\n{_table(head, truth_rows(found))}" for cutoff, found in document.items()]
+    parts += [f"From {cutoff}:\n\n{table(head, truth_rows(found))}" for cutoff, found in document.items()]
     return "\n\n".join(parts)
 
 
@@ -222,7 +223,7 @@ def _section(window: Judged, section: str) -> str:
     for model in window.models:
         cells = [_cell(values[model, metric], form, best[metric]) for _, metric, _, form, _ in columns]
         rows.append([MODEL_NAMES[model], *cells])
-    return _table(["model", *(heading for _, _, heading, _, _ in columns)], rows)
+    return table(["model", *(heading for _, _, heading, _, _ in columns)], rows)
 
 
 def _best(values: Sequence[float | None], aim: str | float) -> float | None:
@@ -243,11 +244,12 @@ def _cell(value: float | None, form: str, best: float | None) -> str:
 def _differences(window: Judged) -> str:
     rows = []
     for who, found in window.differences.items():
-        rows.append([MODEL_NAMES[who], *(_difference(found.get(loss)) for loss in LOSSES)])
-    return _table(["other method", *LOSSES.values()], rows)
+        rows.append([MODEL_NAMES[who], *(difference_cell(found.get(loss)) for loss in LOSSES)])
+    return table(["other method", *LOSSES.values()], rows)
 
 
-def _difference(difference: Difference | None) -> str:
+def difference_cell(difference: Difference | None) -> str:
+    """A difference with its interval and verdict."""
     if difference is None:
         return "-"
     verdict = {"better": " better", "worse": " **worse**", "open": ""}[difference.verdict]
@@ -264,7 +266,7 @@ def _spread(window: Judged) -> str:
         cells = [_range(figures, form) for figures, (_, _, _, form, _) in zip(found, columns, strict=True)]
         rows.append([MODEL_NAMES[model], *cells])
     headings = [f"{SECTIONS[section].lower()} {heading}" for section, _, heading, _, _ in columns]
-    return _table(["model", *headings], rows)
+    return table(["model", *headings], rows)
 
 
 def _range(figures: Sequence[float | None], form: str) -> str:
@@ -272,6 +274,7 @@ def _range(figures: Sequence[float | None], form: str) -> str:
     return f"{min(known):{form}} to {max(known):{form}}" if len(known) == len(figures) else "-"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first column is aligned to the left, the others to the right."""
     lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Measure what richer events are worth and write docs/ablation.md from it.
+
+    python scripts/ablation.py                                          Complete Journey; hours on two cores
+    python scripts/ablation.py --online-retail online_retail.csv        and Online Retail, from UCI's file
+    python scripts/ablation.py --logs complete_journey --cutoffs 2017-07-01 --rows default baskets --seeds 0
+    python scripts/ablation.py --page-only                              the page of all that is finished
+    python scripts/ablation.py --quick                                  a rehearsal on a tiny base
+
+Finished rows of the same inputs and package version are reused, unfinished ones go on where they stood.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from seqclv.configfile import read_config
+from seqclv.errors import InputError
+from seqclv.evaluation.ablation import Ablation, run_ablation
+from seqclv.evaluation.ablation_logs import LOGS, QUICK
+from seqclv.evaluation.ablation_page import RESAMPLES, write_ablation_page
+from seqclv.evaluation.benchmark import QUICK_CONFIG
+
+ROOT = Path(__file__).parent.parent
+
+
+def main() -> int:
+    """Run what is asked for and write the page of all that is finished."""
+    args = _parser().parse_args()
+    logs = [LOGS[name] for name in args.logs or LOGS if args.online_retail or name != "online_retail" or args.logs]
+    config = read_config(overrides=args.set)
+    if args.quick:
+        logs, config = [QUICK], QUICK_CONFIG
+    page = args.page or (args.out if args.quick else ROOT / "docs") / "ablation.md"
+    asked = Ablation(cutoffs=tuple(args.cutoffs), rows=tuple(args.rows), seeds=tuple(args.seeds))
+    try:
+        if not args.page_only:
+            run_ablation(
+                logs,
+                asked,
+                args.out,
+                config=config,
+                online_retail=args.online_retail,
+                announce=_say,
+                quiet=args.quiet,
+            )
+        write_ablation_page([QUICK] if args.quick else list(LOGS.values()), args.out, page, resamples=args.resamples)
+    except InputError as error:
+        print(f"ablation: {error}", file=sys.stderr)
+        return 2
+    print(page)
+    return 0
+
+
+def _say(text: str) -> None:
+    print(f"ablation: {text}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    rows = dict.fromkeys(row.name for log in LOGS.values() for row in log.rows)
+    parser.add_argument("--logs", nargs="+", choices=list(LOGS), help="default: all that are at hand")
+    parser.add_argument("--cutoffs", nargs="+", default=[], metavar="DATE", help="default: all")
+    parser.add_argument("--rows", nargs="+", default=[], metavar="ROW", help=f"of {', '.join(rows)}; default: all")
+    parser.add_argument("--online-retail", type=Path, metavar="FILE", help="UCI's log as CSV, may be compressed")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="S", help="default: 0 1 2")
+    parser.add_argument("--resamples", type=int, default=RESAMPLES, help=f"of the bootstrap; default: {RESAMPLES}")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="change the configuration")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "ablation", help="default: build/ablation")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="default: docs/ablation.md")
+    parser.add_argument("--page-only", action="store_true", help="run nothing")
+    parser.add_argument("--quick", action="store_true", help="a tiny simulated base and network")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
