@@ -21,7 +21,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from seqclv.baselines.classical import ClassicalModel
-from seqclv.batch import FeatureSchema
+from seqclv.batch import FeatureSchema, NumericFeature
 from seqclv.calibration import Calibration
 from seqclv.card import model_card
 from seqclv.config import Config
@@ -59,6 +59,11 @@ class Bundle:
     def merge(self) -> str:
         """How lines become transactions, for this model."""
         return self.config.data.merge
+
+    @property
+    def calendar(self) -> tuple[NumericFeature, ...]:
+        """The calendar's columns that the model has learned; whoever forecasts with it must give them."""
+        return () if self.schema is None else self.schema.calendar
 
     @property
     def version(self) -> str:

@@ -1,6 +1,6 @@
 """The model card: what a manager reads about a model."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,6 +36,7 @@ def model_card(bundle: "Bundle") -> str:
         "",
         markdown_table(bundle.metrics) if bundle.metrics else "It has not been compared on a held-out future yet.",
         "",
+        *_calendar_lines(bundle),
         *_level_lines(bundle),
         "## Limits",
         "",
@@ -46,6 +47,45 @@ def model_card(bundle: "Bundle") -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def calendar_effects(bundle: "Bundle") -> list[dict[str, Any]]:
+    """What each column of the calendar does to the pace of purchases: a factor for each 1 that it is higher.
+
+    One dictionary a column with name, effect (of several networks the geometric mean), the lowest and the highest value
+    in the history, and words. Empty without a calendar.
+    """
+    if bundle.schema is None or not bundle.calendar:
+        return []
+    learned = np.mean([network.season.log_effects() for network in bundle.networks], axis=0)
+    days = np.asarray(bundle.schema.calendar_days)[:, 1:]
+    rows = []
+    for feature, effect, column in zip(bundle.calendar, learned, days.T, strict=True):
+        factor, values = (
+            float(np.exp(effect / feature.std)),
+            np.unique(np.round(column * feature.std + feature.mean, 9)),
+        )
+        low, high = float(values[0]), float(values[-1])
+        text = f"days with {feature.name} = 1: purchases x {factor:.2f}"
+        if len(values) > 2 or (low, high) != (0.0, 1.0):
+            text = f"each 1 more of {feature.name} ({low:g} to {high:g} so far): purchases x {factor:.3g}"
+        rows.append({"name": feature.name, "effect": factor, "low": low, "high": high, "words": text})
+    return rows
+
+
+def _calendar_lines(bundle: "Bundle") -> list[str]:
+    """What the model has learned of the calendar's columns."""
+    effects = calendar_effects(bundle)
+    if not effects:
+        return []
+    return [
+        "## What the calendar does",
+        "",
+        *(f"- {row['words']}" for row in effects),
+        "",
+        "Beside a day on which all else is equal. Days after the calendar's end count as average days.",
+        "",
+    ]
 
 
 def _level_lines(bundle: "Bundle") -> list[str]:

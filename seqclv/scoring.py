@@ -15,6 +15,7 @@ from seqclv.baselines import classical
 from seqclv.baselines.rfm import RfmTable, rfm_table
 from seqclv.bundle import Bundle, git_commit, load_bundle, save_bundle
 from seqclv.config import Config, DataConfig
+from seqclv.data.covariates import beyond_calendar
 from seqclv.data.events import MICROSECONDS_PER_DAY, Events
 from seqclv.data.store import events_from_frame, open_log
 from seqclv.data.storeinfo import StoreInfo
@@ -93,8 +94,10 @@ def score_log(
             bundle = prior.for_log(bundle, data)
             chunks = history_chunks(store, cutoff, bundle.merge)
             bundle = prior.shown(bundle, chunks, cutoff, fingerprint=store.fingerprint)
-        if (unknown := _unknown(bundle, store.info)) is not None:
-            execution.announce(unknown)
+        for warning in filter(
+            None, (_unknown(bundle, store.info), beyond_calendar(store.calendar, bundle.calendar, cutoff, horizons))
+        ):
+            execution.announce(warning)
         return score_in(place, bundle, store, (cutoff, horizons), sink, execution)
 
 
@@ -140,7 +143,8 @@ class Model:
             log: a pandas DataFrame, an Arrow table, or the path (or paths) of files or of a prepared store.
             cutoff: a date or time; history is strictly before it, windows are [cutoff, cutoff + horizon).
             horizons: days; default those of the model's configuration.
-            **columns: names of the log's columns where they differ from training, such as customer_id="CustomerID".
+            **columns: names of the log's columns where they differ from training, such as customer_id="CustomerID"; and
+                the tables beside it, such as calendar=CalendarConfig(files=("calendar.csv",), columns=("promo",)).
 
         Returns:
             One row per customer and horizon, sorted by customer_id: the columns of `score`.
@@ -155,8 +159,10 @@ class Model:
         data = replace(self.bundle.config.data.without_places(), require_columns=False, **columns)
         bundle = prior.for_log(self.bundle, data) if self.bundle.kind == "prior" else self.bundle
         events = _events(log, data)
-        if (unknown := _unknown(bundle, events)) is not None:
-            warnings.warn(unknown.removeprefix("warning: "), stacklevel=2)
+        for warning in filter(
+            None, (_unknown(bundle, events), beyond_calendar(events.calendar, bundle.calendar, instant_, days))
+        ):
+            warnings.warn(warning.removeprefix("warning: "), stacklevel=2)
         past = history(events, instant_, bundle.merge)
         if past.customers == 0:
             raise InputError(

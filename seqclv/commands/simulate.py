@@ -19,6 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--yearly-season", type=float, default=0.0, metavar="A", help="amplitude of a yearly season, 0 to 1"
     )
+    parser.add_argument(
+        "--campaign-effect", type=float, default=1.0, metavar="F", help="times as many purchases in weeks of a campaign"
+    )
+    parser.add_argument("--calendar", metavar="FILE", help="also write the campaigns, a year ahead: date, campaign")
     parser.add_argument("--refund-share", type=float, default=0.0, metavar="SHARE", help="of the purchases")
     parser.add_argument("--attributes", action="store_true", help="add the columns category and channel")
     parser.add_argument(
@@ -44,6 +48,7 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
             days=args.days,
             mean_events=args.mean_events,
             yearly_season=args.yearly_season,
+            campaign_effect=args.campaign_effect,
             refund_share=args.refund_share,
             attributes=args.attributes,
             satisfaction_effect=args.satisfaction_effect,
@@ -51,7 +56,7 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
             only_angry=args.only_angry,
         )
     )
-    write(simulation, Path(args.out), truth=args.truth)
+    write(simulation, Path(args.out), truth=args.truth, calendar=args.calendar)
     events = simulation.transactions.num_rows
     console.show(f"{events:,} events of {args.customers:,} customers are in {args.out}")
     return {"out": args.out, "customers": args.customers, "events": events}

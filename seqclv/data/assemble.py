@@ -1,13 +1,14 @@
 """Assemble batches: merged histories and queries in, padded tensors out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from seqclv.batch import EventBatch, FeatureSchema, FutureWindow
-from seqclv.data.events import Events, FloatArray, IntArray
+from seqclv.data.covariates import known_days
+from seqclv.data.events import MICROSECONDS_PER_DAY, Events, FloatArray, IntArray
 from seqclv.data.features import Ledger, Query, Targets, anchors, event_features, query_features, trends, year_share
 from seqclv.data.static import static_features
 
@@ -18,7 +19,11 @@ def event_batch(events: Events, book: Ledger, query: Query, schema: FeatureSchem
     Only the latest `schema.max_history_events` events of a customer are encoded; what was before them still counts
     in the query's features.
     """
-    return packed([flat_batch(events, book, query, schema)], schema.max_history_events)
+    batch = packed([flat_batch(events, book, query, schema)], schema.max_history_events)
+    if not schema.calendar:
+        return batch
+    days = known_days(events, schema.calendar, int(query.cutoff.min(initial=np.iinfo(np.int64).max)))
+    return replace(batch, days=days, phase=torch.from_numpy(days.years(query.cutoff / MICROSECONDS_PER_DAY)))
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,7 @@ def future_window(known: Targets) -> FutureWindow:
         _tensor(known.last_offset),
         _tensor(known.spend),
         _tensor(known.log_spend),
-        _tensor(known.fourier),
+        _tensor(known.regressors),
         torch.ones(known.horizon.shape, dtype=torch.float32),
     )
 

@@ -29,6 +29,7 @@ from seqclv.data.store import (
 )
 from seqclv.data.storefiles import StoreFiles, fresh_start
 from seqclv.data.storeinfo import FORMAT_VERSION, STORE_FILE, StoreInfo
+from seqclv.data.tables import load_calendar
 from seqclv.data.transactions import Log, read_frame, read_log
 from seqclv.errors import InputError
 from seqclv.pseudonyms import PseudonymKey
@@ -127,6 +128,7 @@ def _gathered(log: Log) -> Events:
         static_numeric=static[0],
         static_categorical=static[1],
         counterpart=np.concatenate([block.counterpart for block in blocks]) if data.cancellation_days else None,
+        calendar=None if data.calendar is None else load_calendar(log.connection, data.calendar),
     )
 
 

@@ -1,4 +1,7 @@
-"""The calendar of a store: what is known ahead for each day, such as campaigns and holidays."""
+"""The calendar of a store: what is known ahead for each day, such as campaigns and holidays.
+
+A day without a row is zero up to the last day that the table names; of days after it nothing is known.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +18,7 @@ CALENDAR_FILE = "calendar.parquet"
 
 @dataclass(frozen=True)
 class Calendar:
-    """Daily values without gaps, from the first to the last day that the table names; other days are zero.
+    """Daily values without gaps, from the first to the last day that the table names.
 
     Shape: dates [days] of datetime64[D]; values [days, X].
     """
@@ -32,6 +35,18 @@ class Calendar:
         dense = np.zeros((int(place.max()) + 1, len(columns)))
         dense[place] = values
         return cls(columns, first + np.arange(len(dense)), dense)
+
+    @property
+    def end(self) -> int:
+        """The day after the last that the table names, in whole days since 1970-01-01."""
+        return int(self.dates[-1].astype(np.int64)) + 1
+
+    def since(self, first: int) -> FloatArray:
+        """[days, X] the values from a day (since 1970-01-01) to the last that the table names, none if it is past."""
+        start = self.end - len(self.dates)
+        return np.concatenate(
+            [np.zeros((max(start - first, 0), len(self.columns))), self.values[max(first - start, 0) :]]
+        )
 
     def write(self, directory: Path) -> None:
         """Write the calendar's file of a store."""

@@ -2,12 +2,15 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from seqclv.errors import InputError, offenders
+
+if TYPE_CHECKING:
+    from seqclv.data.calendar import Calendar
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -54,6 +57,7 @@ class Events:
     static_categorical: Mapping[str, Categorical] = None  # type: ignore[assignment]
     # Microseconds of the line that cancels or is cancelled by this one, else NO_COUNTERPART. None: nothing is matched.
     counterpart: IntArray | None = None
+    calendar: "Calendar | None" = None  # what is known ahead of each day, the same for all customers
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "numeric", dict(self.numeric or {}))

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from seqclv.batch import DAYS_PER_YEAR, FeatureSchema
+from seqclv.batch import DAYS_PER_YEAR, FeatureSchema, NumericFeature
+from seqclv.data.covariates import known_values
 from seqclv.data.events import FIRST_FURTHER_TYPE, MICROSECONDS_PER_DAY, PURCHASE, REFUND, Events, FloatArray, IntArray
 from seqclv.data.static import codes_of, standardized
 from seqclv.data.windows import search
@@ -37,20 +38,23 @@ class Ledger:
     event_offset: IntArray
     event_time: IntArray
     further: tuple[FloatArray, ...]  # running counts of the further event types, each [E + 1]
-    fourier: FloatArray  # [P + 1, 2 J] running sums of the season's sines and cosines
+    regressors: FloatArray  # [P + 1, 2 J (+ X + 1)] running sums of what the log pace of the days is linear in
 
 
-def ledger(events: Events, further_types: Sequence[str], harmonics: int = 0) -> Ledger:
+def ledger(
+    events: Events, further_types: Sequence[str], harmonics: int = 0, calendar: Sequence[NumericFeature] = ()
+) -> Ledger:
     """The ledger of merged histories.
 
-    `further_types` names the event types whose counts are features, `harmonics` those of the season's targets.
+    `further_types` names the event types whose counts are features; `harmonics` and `calendar` are what the season's
+    targets are made of.
     """
     purchase = events.event_type == PURCHASE
     bought = events.rows(purchase)
     log_amount = np.log(bought.amount)
     difference = log_amount - log_amount[bought.offset[bought.owner]] if len(bought) else log_amount
     angle = 2 * np.pi * year_share(bought.timestamp)[:, None] * np.arange(1, harmonics + 1)
-    waves = np.concatenate([np.sin(angle), np.cos(angle)], axis=-1)
+    waves = np.concatenate([np.sin(angle), np.cos(angle), *known_values(events, calendar, bought.timestamp)], axis=-1)
     code = {name: FIRST_FURTHER_TYPE + i for i, name in enumerate(events.further_types)}
     return Ledger(
         offset=bought.offset,
@@ -62,7 +66,7 @@ def ledger(events: Events, further_types: Sequence[str], harmonics: int = 0) -> 
         event_offset=events.offset,
         event_time=events.timestamp,
         further=tuple(_running(events.event_type == code.get(name, -1)) for name in further_types),
-        fourier=np.concatenate([np.zeros((1, 2 * harmonics)), np.cumsum(waves, axis=0)]),
+        regressors=np.concatenate([np.zeros((1, waves.shape[1])), np.cumsum(waves, axis=0)]),
     )
 
 
@@ -226,14 +230,14 @@ def _other_events(book: Ledger, query: Query, schema: FeatureSchema) -> list[Flo
 
 @dataclass(frozen=True)
 class Targets:
-    """What happened in windows after queries, in the schema's units. Shape: each [N, W] but fourier."""
+    """What happened in windows after queries, in the schema's units. Shape: each [N, W] but regressors."""
 
     horizon: FloatArray
     purchases: FloatArray
     last_offset: FloatArray
     spend: FloatArray
     log_spend: FloatArray
-    fourier: FloatArray  # [N, W, 2 J]
+    regressors: FloatArray  # [N, W, 2 J (+ X + 1)]
 
 
 def targets(book: Ledger, query: Query, horizon: IntArray, schema: FeatureSchema) -> Targets:
@@ -254,7 +258,7 @@ def targets(book: Ledger, query: Query, horizon: IntArray, schema: FeatureSchema
         shaped(days(last) / schema.time_scale_days),
         shaped(np.where(number > 0, spend, 0.0)),
         shaped(np.where(number > 0, log_amount, 0.0)),
-        (book.fourier[end] - book.fourier[start]).reshape(*horizon.shape, book.fourier.shape[1]),
+        (book.regressors[end] - book.regressors[start]).reshape(*horizon.shape, book.regressors.shape[1]),
     )
 
 

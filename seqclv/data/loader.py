@@ -45,7 +45,7 @@ class CustomerBatches(Dataset[TrainingBatch]):
         events = data.events.select(np.asarray(customers, dtype=np.int64))
         key = {"seed": self.seed, "epoch": self.epoch}
         row, cutoff = draw_cutoffs(events, data.end, per_customer=self.cutoffs, merge=schema.merge, **key)
-        book = ledger(events, schema.event_types, schema.harmonics)
+        book = ledger(events, schema.event_types, schema.harmonics, schema.calendar)
         query = locate(book, row, cutoff)
         horizon = draw_horizons(
             events, row, cutoff, data.end, horizon_days=data.horizon_days, merge=schema.merge, **key

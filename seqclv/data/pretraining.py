@@ -89,7 +89,7 @@ def batch_of(
     known = [future for _, future, _ in parts]
     join = lambda name: np.concatenate([getattr(future, name) for future in known])  # noqa: E731
     future = future_window(
-        Targets(*(join(name) for name in ("horizon", "purchases", "last_offset", "spend", "log_spend", "fourier")))
+        Targets(*(join(name) for name in ("horizon", "purchases", "last_offset", "spend", "log_spend", "regressors")))
     )
     weight = torch.from_numpy(np.concatenate([weight for _, _, weight in parts]).astype(np.float32))
     batch = packed([flat for flat, _, _ in parts], template.max_history_events)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from seqclv.batch import DAYS_PER_YEAR, CategoricalFeature, FeatureSchema, NumericFeature
+from seqclv.data.covariates import calendar_scales
 from seqclv.data.events import FIRST_FURTHER_TYPE, PURCHASE, Events, FloatArray
 from seqclv.data.features import days, ledger, locate, query_features
 from seqclv.data.sampling import draw_cutoffs
@@ -26,7 +27,7 @@ def derive_schema(
     """The schema of merged histories that end at `cutoff` (microseconds), without the `sensitive` attributes."""
     events = events.without_attributes(sensitive)
     schema = derive_scales(events, cutoff, merge=merge, max_history_events=max_history_events)
-    return _with_query_scales(schema, events, cutoff)
+    return _with_query_scales(replace(schema, **calendar_scales(events, cutoff)), events, cutoff)
 
 
 def derive_scales(events: Events, cutoff: int, *, merge: str, max_history_events: int) -> FeatureSchema:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
@@ -28,6 +29,8 @@ REFUND_DELAY_DAYS = 10.0  # mean of an exponential time from purchase to refund
 REVIEW_DELAY_DAYS = 2.0  # mean of an exponential time from purchase to review
 REVIEW_MIDDLE, REVIEW_SLOPE, REVIEW_NOISE = 3.2, 1.1, 0.7  # score by satisfaction, before rounding to 1 ... 5
 ANGRY_SCORE = 2
+CAMPAIGN_SHARE = 0.2  # of the weeks
+CAMPAIGN_DAYS_AHEAD = 365  # that the calendar reaches beyond the span
 DAYS_PER_YEAR = 365.25
 CATEGORIES = ("books", "garden", "kitchen", "music", "sports", "toys")
 CHANNELS = ("app", "store", "web")
@@ -44,6 +47,7 @@ class SimulationConfig:
     days: int = 730  # span
     mean_events: float = 20.0  # purchases per customer within the span, the first one included
     yearly_season: float = 0.0  # amplitude of the rate's yearly sine, in [0, 1)
+    campaign_effect: float = 1.0  # times as many purchases on the days of a campaign
     refund_share: float = 0.0  # of the purchases that are given back
     attributes: bool = False  # add the columns category and channel
     satisfaction_effect: float = 0.0  # a spread of satisfaction divides the dropout hazard by exp(effect)
@@ -56,6 +60,7 @@ class SimulationConfig:
             "days must be at least 1": self.days >= 1,
             "mean_events must be at least 1": 1 <= self.mean_events < np.inf,
             "yearly_season must be in [0, 1)": 0 <= self.yearly_season < 1,
+            "campaign_effect must be above 0 and at most 20": 0 < self.campaign_effect <= 20,
             "refund_share must be in [0, 1]": 0 <= self.refund_share <= 1,
             "satisfaction_effect must be in [0, 3]": 0 <= self.satisfaction_effect <= 3,
             "response_rate must be in [0, 1]": 0 <= self.response_rate <= 1,
@@ -76,12 +81,15 @@ class Simulation:
 
     `transactions` [E rows, in time order]: customer_id, timestamp, amount and, on request, category and channel;
     with reviews also event_type ('purchase' or 'review') and score (1 to 5, null of purchases).
-    `customers` [C rows]: customer_id, rate (purchases per day while alive, the season aside), hazard (per day),
-    acquired, dropout (timestamps; dropout may lie beyond the span), mean_amount; satisfaction where it has an effect.
+    `customers` [C rows]: customer_id, rate (purchases per day while alive, season and campaigns aside), hazard (per
+    day), acquired, dropout (timestamps; dropout may lie beyond the span), mean_amount; satisfaction where it has an
+    effect.
+    `calendar` [days of the span and of a year ahead]: date, campaign (1 or 0).
     """
 
     transactions: pa.Table
     customers: pa.Table
+    calendar: pa.Table
 
 
 @dataclass(frozen=True)
@@ -133,11 +141,16 @@ def simulate(config: SimulationConfig) -> Simulation:
     }
     if config.satisfaction_effect > 0:
         truth["satisfaction"] = people.satisfaction
-    return Simulation(pa.table(columns), pa.table(truth))
+    known = campaigns(config)
+    dates = np.datetime64(config.start, "D") + np.arange(len(known))
+    calendar = pa.table({"date": pa.array(dates), "campaign": pa.array(known.astype(np.int64))})
+    return Simulation(pa.table(columns), pa.table(truth), calendar)
 
 
-def write(simulation: Simulation, out: str | Path, *, truth: str | Path | None = None) -> None:
-    """Write the log to `out` and, where asked, the truth to `truth`; Parquet, or CSV where the name ends in .csv.
+def write(
+    simulation: Simulation, out: str | Path, *, truth: str | Path | None = None, calendar: str | Path | None = None
+) -> None:
+    """Write the log and, where asked, the truth and the calendar; Parquet, or CSV where the name ends in .csv.
 
     A file is complete or absent: it is written beside its place and then renamed.
 
@@ -147,6 +160,8 @@ def write(simulation: Simulation, out: str | Path, *, truth: str | Path | None =
     _write_table(simulation.transactions, Path(out))
     if truth is not None:
         _write_table(simulation.customers, Path(truth))
+    if calendar is not None:
+        _write_table(simulation.calendar, Path(calendar))
 
 
 def _population(random: np.random.Generator, config: SimulationConfig) -> _Population:
@@ -176,16 +191,37 @@ def _purchases(
     owner = np.repeat(first, repeats)
     moment = low[owner] + random.random(len(owner)) * (high - low)[owner]
     grid = np.linspace(0.0, config.days, 24 * config.days + 1)
-    day = np.interp(moment, operational(grid, config), grid) if config.yearly_season else moment
+    day = np.interp(moment, operational(grid, config), grid) if _stretched(config) else moment
     # The inverse of the season is interpolated: it must not leave the customer's lifetime by a rounding.
     day = np.clip(day, people.acquired[owner], np.nextafter(people.dropout, 0.0)[owner])
     return np.concatenate([first, owner]), np.concatenate([people.acquired, day])
 
 
 def operational(day: FloatArray, config: SimulationConfig) -> FloatArray:
-    """The integral of the season 1 + a sin(2 pi t / year) from 0 to `day`."""
+    """The integral from 0 to `day` of the season 1 + a sin(2 pi t / year), times the effect on campaign days."""
+    if config.campaign_effect == 1.0:
+        return _season(day, config)
+    edges = _season(np.arange(config.days + 1.0), config)
+    pace = np.where(campaigns(config)[: config.days], config.campaign_effect, 1.0)
+    total = np.concatenate([[0.0], np.cumsum(pace * np.diff(edges))])
+    place = np.minimum(day.astype(np.int64), config.days - 1)
+    return np.asarray(total[place] + pace[place] * (_season(day, config) - edges[place]))
+
+
+def _season(day: FloatArray, config: SimulationConfig) -> FloatArray:
     turn = 2.0 * np.pi / DAYS_PER_YEAR
     return np.asarray(day + config.yearly_season / turn * (1.0 - np.cos(turn * day)))
+
+
+def _stretched(config: SimulationConfig) -> bool:
+    return config.yearly_season > 0 or config.campaign_effect != 1.0
+
+
+def campaigns(config: SimulationConfig) -> npt.NDArray[np.bool_]:
+    """[days of the span and of a year ahead] whether there is a campaign: in whole weeks from the first day on."""
+    days = config.days + CAMPAIGN_DAYS_AHEAD
+    weeks = np.random.default_rng([config.seed, 3]).random(days // 7 + 1) < CAMPAIGN_SHARE
+    return np.repeat(weeks, 7)[:days]
 
 
 def _amounts(random: np.random.Generator, mean: FloatArray) -> FloatArray:

@@ -22,6 +22,7 @@ Shape: C customers, E events (lines of one instant netted).
 import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ class EventStore:
         """sha256 over the content; the same for any order of rows and files."""
         return self.info.fingerprint
 
-    @property
+    @cached_property
     def calendar(self) -> Calendar | None:
         """What is known ahead for each day; None where the store was prepared without a calendar."""
         return read_calendar(self.path, self.info.calendar) if self.info.calendar else None
@@ -110,6 +111,7 @@ class EventStore:
                 for i, (name, words) in enumerate(info.static_categorical.items())
             },
             counterpart=self.arrays["counterpart"][rows] if "counterpart" in self.arrays else None,
+            calendar=self.calendar,
         )
 
     def blocks(self, customers: int = BLOCK_CUSTOMERS) -> Iterator[Events]:
@@ -239,7 +241,7 @@ def open_log(data: DataConfig, workspace: str | Path) -> EventStore:
     """Open `data.transactions` if it is a prepared store, else build one in `workspace`.
 
     Raises:
-        InputError: the log or the store is refused, or the store lacks an attribute that `data` names.
+        InputError: the log or the store is refused, or the store lacks an attribute or the calendar that `data` names.
     """
     stores = [source for source in data.transactions if is_store(source)]
     if not stores:
@@ -251,6 +253,8 @@ def open_log(data: DataConfig, workspace: str | Path) -> EventStore:
     _require_honoured(data, store)
     numeric, categorical = data.attributes if data.require_columns else ((), ())
     missing = [name for name in (*numeric, *categorical) if name not in known]
+    if data.calendar is not None:
+        missing += [f"calendar.{name}" for name in data.calendar.columns if name not in store.info.calendar]
     if missing:
         raise InputError(
             f"A prepared store must hold the attributes asked for, but '{store.path}' lacks {', '.join(missing)}: "

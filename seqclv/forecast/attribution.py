@@ -116,7 +116,7 @@ class _Line:
 
     def at(self, place: float, measure: Measure) -> tuple[Tensor, list[Tensor]]:
         """The quantity [N] at a place from 0 to 1, and the inputs there, ready for gradients."""
-        inputs = {
+        inputs: dict[str, Any] = {
             name: torch.lerp(start, getattr(self.batch, name), place).requires_grad_()
             for name, start in self.start.items()
         }

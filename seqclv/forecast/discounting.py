@@ -7,12 +7,13 @@ its integral. Discounting at a continuous rate d runs in clock time, so that up 
     days alive  E          E = integral of      exp(-mu A(t) - d t)
 
 Without a season both integrals are (1 - exp(-(mu + d) H)) / (mu + d). With one they depend on the behaviour through mu
-alone. The season is constant within a cell of its grid, where they have a closed form; a year repeats with the factor
-exp(-(mu + d) year); and between values of mu on a fine fixed grid they are interpolated (to about 1e-8).
+alone. The season is constant within a cell of its grid and of a calendar's day, where they have a closed form; after
+the last day that a calendar knows, a year repeats with the factor exp(-(mu + d) year); and between values of mu on a
+fine fixed grid they are interpolated (to about 1e-8).
 
 Source: Fader, Hardie and Lee (2005), 'RFM and CLV', for the discounting; the season is ours.
 
-Shape: see the legend in `seqclv.batch`; M values of mu, C cells of a year.
+Shape: see the legend in `seqclv.batch`; M values of mu, C cells of the known days and a year.
 """
 
 import math
@@ -46,7 +47,7 @@ class Integrals:
 def integrals(part: "ClockedProcess", horizons_days: Sequence[float], rate: float) -> Integrals:
     """The integrals of one network's behaviours; `rate` is continuous, per day; a horizon may be infinite."""
     log_hazard = part.process.log_hazard
-    if part.clock is None or part.clock.season.harmonics == 0:
+    if part.clock is None or part.clock.steady:
         both = torch.stack([leaving_time(log_hazard.exp() + rate, h) for h in horizons_days], dim=-1)
         return Integrals(both, both)
     by_hazard = _seasonal(part.clock, horizons_days, rate)  # [M, 2 H]
@@ -66,8 +67,11 @@ def leaving_time(leaving: Tensor, horizon_days: float) -> Tensor:
 
 def _seasonal(clock: "Clock", horizons_days: Sequence[float], rate: float) -> FloatArray:
     """[M, 2 H] R of every horizon, then E, for the hazards of the grid."""
-    years, rests = _folded(horizons_days)
-    edges = _edges(clock, rests)
+    known = clock.known_days
+    years, rests = _folded(np.maximum(np.asarray(horizons_days, dtype=np.float64) - known, 0.0))
+    ends = np.where(np.asarray(horizons_days) < known, horizons_days, known + rests)
+    edges = _edges(clock, known, ends)
+    place = (np.searchsorted(edges, known), np.searchsorted(edges, ends))
     passed = clock(torch.from_numpy(edges)).numpy()
     step, run = np.diff(edges), np.diff(passed)  # [C] clock days, operational days
     hazard = np.exp(_LOG_HAZARD)[:, None]
@@ -76,23 +80,27 @@ def _seasonal(clock: "Clock", horizons_days: Sequence[float], rate: float) -> Fl
     columns = []
     for weight in (run / step, np.ones_like(step)):
         running = np.concatenate([np.zeros_like(hazard), np.cumsum(alive * weight, axis=1)], axis=1)
-        columns.append(_unfolded(running, years, np.searchsorted(edges, rests), hazard[:, 0] + rate))
+        columns.append(_unfolded(running, years, place, hazard[:, 0] + rate))
     return np.concatenate(columns, axis=1)
 
 
-def _folded(horizons_days: Sequence[float]) -> tuple[FloatArray, FloatArray]:
+def _folded(horizons: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Whole years (infinite for an infinite horizon) and the days beyond them."""
-    horizons = np.asarray(horizons_days, dtype=np.float64)
     years = np.floor(horizons / DAYS_PER_YEAR)
     rests = np.where(np.isinf(horizons), 0.0, horizons - np.where(np.isinf(years), 0.0, years) * DAYS_PER_YEAR)
     return years, rests
 
 
-def _edges(clock: "Clock", rests: FloatArray) -> FloatArray:
-    """[C + 1] days from the cutoff, one year: the edges of the season's cells, and the horizons' ends."""
+def _edges(clock: "Clock", known: float, ends: FloatArray) -> FloatArray:
+    """[C + 1] days from the cutoff: the edges of the cells of `known` days and of a year, and the horizons' ends."""
     cells = len(clock.season.grid)
-    boundary = (np.arange(cells) / cells - clock.phase) % 1.0 * DAYS_PER_YEAR
-    return np.unique(np.concatenate([[0.0], boundary, rests, [DAYS_PER_YEAR]]))
+    share = np.arange(cells) / cells
+    boundary = known + (share - (clock.phase + known / DAYS_PER_YEAR)) % 1.0 * DAYS_PER_YEAR
+    years = np.arange(np.ceil(known / DAYS_PER_YEAR))[:, None]
+    before = (years + (share - clock.phase) % 1.0).ravel() * DAYS_PER_YEAR
+    midnights = known - np.arange(np.ceil(known))
+    before = np.concatenate([before[before < known], midnights])
+    return np.unique(np.concatenate([[0.0], before, boundary, ends, [known + DAYS_PER_YEAR]]))
 
 
 def _share(decay: FloatArray) -> FloatArray:
@@ -101,12 +109,20 @@ def _share(decay: FloatArray) -> FloatArray:
     return np.where(decay > 1e-300, -np.expm1(-safe) / safe, 1.0)
 
 
-def _unfolded(running: FloatArray, years: FloatArray, end: np.ndarray, leaving: FloatArray) -> FloatArray:
-    """[M, H] whole years and the rest, from the running integral over the first year [M, C + 1]."""
+def _unfolded(
+    running: FloatArray, years: FloatArray, place: tuple[np.intp, np.ndarray], leaving: FloatArray
+) -> FloatArray:
+    """[M, H] the known days, whole years and the rest, from the running integral [M, C + 1] over what is not folded.
+
+    `place` is where the known days and where the horizons end.
+    """
+    start, end = place
+    known, year = running[:, start : start + 1], running[:, -1:] - running[:, start : start + 1]
     lost = leaving[:, None] * DAYS_PER_YEAR  # minus the log of what a year leaves
     whole = -np.expm1(-lost * years) / -np.expm1(-lost)  # a geometric sum; 1 / (1 - q) without an end
     left = np.where(np.isinf(years), 0.0, np.exp(-lost * np.where(np.isinf(years), 0.0, years)))
-    return np.asarray(whole * running[:, -1:] + left * running[:, end])
+    beyond = known + whole * year + left * (running[:, end] - known)
+    return np.where(end < start, running[:, end], beyond)
 
 
 def squared_count(process: PurchaseProcess, horizon_days: float) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqclv.batch import DAYS_PER_YEAR
+from seqclv.batch import DAYS_PER_YEAR, KnownDays
 from seqclv.forecast.discounting import integrals, leaving_time, squared_count, squared_spend
 from seqclv.model.process import PurchaseProcess, concatenate
 from seqclv.model.quantiles import by_support, quantiles
@@ -23,16 +23,32 @@ _SEARCH_ERROR = 1e-11  # of the probability, or of the logarithm of the days
 
 @dataclass(frozen=True)
 class Clock:
-    """The operational days that pass in the days after a cutoff, at `phase` of the year."""
+    """The operational days that pass in the days after a cutoff, at `phase` of the year.
+
+    With a calendar the phase is in years since the turn of the year before its first day, see `KnownDays`.
+    """
 
     season: SeasonalClock
     phase: float
+    days: KnownDays | None = None
+
+    @property
+    def known_days(self) -> float:
+        """Days after the cutoff of which the calendar tells; the season repeats itself after them."""
+        if self.days is None:
+            return 0.0
+        return max(len(self.days.values) - (self.phase - self.days.phase) * DAYS_PER_YEAR, 0.0)
+
+    @property
+    def steady(self) -> bool:
+        """Whether operational time is clock time from the cutoff on."""
+        return self.season.harmonics == 0 and self.known_days == 0
 
     def __call__(self, days: Tensor) -> Tensor:
         """Days -> operational days, elementwise, float64."""
         phase = torch.full_like(days, self.phase)
         with torch.no_grad():
-            return self.season.operational(phase, days / DAYS_PER_YEAR) * DAYS_PER_YEAR
+            return self.season.operational(phase, days / DAYS_PER_YEAR, self.days) * DAYS_PER_YEAR
 
 
 @dataclass(frozen=True)
@@ -44,7 +60,7 @@ class ClockedProcess:
 
     def until(self, horizon_days: float) -> PurchaseProcess:
         """The process in clock time up to a horizon: its rates hold on average over the window."""
-        if self.clock is None or math.isinf(horizon_days):  # over all time the season's mean is one
+        if self.clock is None or math.isinf(horizon_days):  # over all time the mean pace is one
             return self.process
         passed = self.clock(torch.tensor(horizon_days, dtype=torch.float64))
         return self.process.faster(float(passed) / horizon_days)

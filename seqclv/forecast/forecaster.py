@@ -16,7 +16,7 @@ from seqclv.baselines.rfm import RfmTable, rfm_table
 from seqclv.batch import EventBatch, FeatureSchema
 from seqclv.bundle import Bundle
 from seqclv.data.assemble import event_batch
-from seqclv.data.events import Events
+from seqclv.data.events import MICROSECONDS_PER_DAY, Events
 from seqclv.data.features import ledger, locate, year_share
 from seqclv.errors import InputError
 from seqclv.forecast.distribution import Clock, ClockedProcess, ProcessForecast
@@ -126,8 +126,11 @@ def _network_forecast(bundle: Bundle, history: Events, cutoff: int, device: torc
 def clocked(network: Network, batch: EventBatch, schema: FeatureSchema, cutoff: int) -> ClockedProcess:
     """One network's processes of a batch whose queries are all at `cutoff` (microseconds), in days and currency."""
     process = network(batch).map(Tensor.cpu).double().rescaled(schema.time_scale_days, schema.amount_scale)
-    phase = float(year_share(np.asarray([cutoff], dtype=np.int64))[0])
-    return ClockedProcess(process, Clock(network.season, phase))
+    if batch.days is None:
+        phase = float(year_share(np.asarray([cutoff], dtype=np.int64))[0])
+        return ClockedProcess(process, Clock(network.season, phase))
+    days = replace(batch.days, values=batch.days.values.cpu())
+    return ClockedProcess(process, Clock(network.season, days.years(cutoff / MICROSECONDS_PER_DAY), days))
 
 
 def forecast_table(

@@ -33,7 +33,7 @@ class Network(nn.Module):
     def __init__(self, config: ModelConfig, schema: FeatureSchema) -> None:
         super().__init__()
         k = config.behaviours
-        self.season = SeasonalClock(schema.harmonics, schema.time_scale_days)
+        self.season = SeasonalClock(schema.harmonics, schema.time_scale_days, schema.calendar_days)
         self.embed = EventEmbedding(schema, config.hidden_size)
         self.encode = build_encoder(config)
         self.dropout = nn.Dropout(config.dropout)

@@ -13,6 +13,7 @@ from seqclv.model.network import Network
 from seqclv.training.objective import network_loss
 
 _WARM_UP_SHARE = 0.1  # of all steps
+_EFFECTS_SPEED = 5  # of a calendar's few effects, which all windows tell of, beside the other weights' learning rate
 
 
 class ForecastModule(lightning.LightningModule):
@@ -60,11 +61,14 @@ class ForecastModule(lightning.LightningModule):
         """AdamW with a warm-up and a cosine decay over all steps; biases and start values are not decayed."""
         settings = self.training_config
         matrices = [parameter for parameter in self.parameters() if parameter.ndim > 1]
-        others = [parameter for parameter in self.parameters() if parameter.ndim <= 1]
-        groups = [
+        effects = self.network.season.effects
+        others = [parameter for parameter in self.parameters() if parameter.ndim <= 1 and parameter is not effects]
+        groups: list[dict[str, Any]] = [
             {"params": matrices, "weight_decay": settings.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ]
+        if effects is not None:
+            groups.append({"params": [effects], "weight_decay": 0.0, "lr": _EFFECTS_SPEED * self.learning_rate})
         optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, betas=(0.9, 0.98))
         # Batches are bounded by events, so their number differs a little from epoch to epoch: the rate stays at its
         # last value in the steps that the estimate did not see.

@@ -14,8 +14,8 @@ def network_loss(network: Network, batch: TrainingBatch) -> Tensor:
     """Nats per window of a batch: the process is judged on the network's seasonal clock."""
     process = network(batch.events)
     season = network.season
-    loss = negative_log_likelihood(process, season.window(batch.events.phase, batch.future))
-    if season.harmonics == 0:
+    loss = negative_log_likelihood(process, season.window(batch.events.phase, batch.future, batch.events.days))
+    if season.steady:
         return loss
     weight = batch.future.weight
     return loss - (weight * season.log_likelihood(batch.future)).sum() / weight.sum().clamp_min(1e-9)

@@ -3,6 +3,9 @@
 {"quantity", "horizon_days", "cutoff", "base": [{"name", "mean_absolute", "share", "raises", "words"}],
  "customers": [{"customer_id", "forecast", "baseline", "names": [{"name", "contribution", "words"}],
                 "events": [{"timestamp", "kind", "contribution"}]}]}
+
+A model that knows a calendar adds "calendar": [{"name", "effect", "low", "high", "words"}], what its columns do to the
+pace of all customers alike (JSON and text alone).
 """
 
 import json
@@ -17,6 +20,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from seqclv.bundle import Bundle
+from seqclv.card import calendar_effects
 from seqclv.config import DataConfig
 from seqclv.data.feature_names import in_words
 from seqclv.data.store import open_log
@@ -75,6 +79,8 @@ def why_log(
         "base": base.importance(),
         "customers": [] if single is None else [_customer(single, i) for i in range(len(single.customer_id))],
     }
+    if effects := calendar_effects(bundle):
+        document["calendar"] = effects
     if out is not None:
         _write(document, out)
     return document
@@ -150,7 +156,14 @@ def why_text(document: Mapping[str, Any]) -> str:
         return "\n\n".join(_customer_text(one, quantity) for one in document["customers"])
     lines = [f"what moves the {quantity}".ljust(52) + f"{'share':>8}{'raises':>10}"]
     lines += [f"{row['name']:<52}{row['share']:>8.1%}{row['raises']:>10.0%}" for row in document["base"]]
-    return "\n".join([*lines, "", "'raises': the share of customers whose forecast the input raises."])
+    lines += ["", "'raises': the share of customers whose forecast the input raises."]
+    if document.get("calendar"):
+        lines += [
+            "",
+            "the calendar, the same for all customers",
+            *(f"  {row['words']}" for row in document["calendar"]),
+        ]
+    return "\n".join(lines)
 
 
 def _customer_text(one: Mapping[str, Any], quantity: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.integrate import quad
 
-from seqclv.batch import DAYS_PER_YEAR
+from seqclv.batch import DAYS_PER_YEAR, KnownDays
 from seqclv.forecast.distribution import Clock, ClockedProcess, ProcessForecast
 from seqclv.model.process import PurchaseProcess
 from seqclv.model.season import SeasonalClock
@@ -68,6 +68,47 @@ def test_discounted_sums_agree_with_numerical_integration(process, row, horizon)
     purchases, days = by_quadrature(part, 0, horizon, RATE)
     assert forecast.discounted_transactions([horizon], RATE)[0, 0] == pytest.approx(purchases, rel=1e-7)
     assert forecast.discounted_alive_days([horizon], RATE)[0, 0] == pytest.approx(days, rel=1e-7)
+
+
+@pytest.fixture(scope="module", params=[0, 2])
+def campaigns(request):
+    """A clock whose calendar ends 80.5 days after the cutoff, with and without a season."""
+    clock = SeasonalClock(request.param, 10.0, [(80.0, -0.5), (20.0, 2.0)])
+    days = KnownDays(torch.tensor([[-0.5]] * 20 + [[2.0]] * 5 + [[-0.5]] * 40 + [[2.0]] * 18).double(), first=18_700)
+    with torch.no_grad():
+        clock.effects.fill_(0.4)
+        clock.coefficients.copy_(torch.tensor([0.5, -0.2, 0.3, 0.1][: 2 * request.param]))
+    return Clock(clock, days.years(18_702.5), days)
+
+
+@pytest.mark.parametrize("horizon", [3.0, 70.0, 80.5, 500.0])
+def test_with_a_calendar_they_agree_with_a_fine_sum(process, campaigns, horizon):
+    test_with_a_season_they_agree_with_a_fine_sum(process, campaigns, horizon)
+
+
+@pytest.mark.parametrize("row", [0, 11])
+def test_with_a_calendar_residual_values_agree_with_numerical_integration(process, campaigns, row):
+    rate = 20 * RATE
+    forecast = ProcessForecast([ClockedProcess(process.select(torch.tensor([row])), campaigns)])
+    edges = torch.cat([torch.linspace(0, 100, 100_001), torch.linspace(100, 12_000, 300_001)[1:]]).double()
+    passed, middle = campaigns(edges), (edges[1:] + edges[:-1]) / 2
+    alive = -process.log_hazard[row].exp()[:, None] * (passed[1:] + passed[:-1]) / 2
+    buying = (process.weight[row, :, None] * process.log_rate[row].exp()[:, None] * alive.exp()).sum(0)
+    expected = float((buying * passed.diff() * torch.exp(-rate * middle)).sum())
+    assert forecast.discounted_transactions([math.inf], rate)[0, 0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_with_a_calendar_the_undiscounted_sums_are_the_expectations(process, campaigns):
+    test_with_a_season_the_undiscounted_sums_are_the_expectations(process, campaigns)
+
+
+def test_a_calendar_that_has_ended_leaves_clock_time(process, campaigns):
+    over = Clock(
+        SeasonalClock(0, 10.0, [(80.0, -0.5), (20.0, 2.0)]), campaigns.phase, KnownDays(torch.zeros(0, 1), 19_000)
+    )
+    forecasts = [ProcessForecast([ClockedProcess(process, clock)]) for clock in (over, None)]
+    one, other = (forecast.discounted_spend(HORIZONS, RATE) for forecast in forecasts)
+    np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("horizon", [3.0, 200.0, 1000.0])

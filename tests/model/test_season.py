@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqclv.batch import DAYS_PER_YEAR, FutureWindow
+from seqclv.batch import DAYS_PER_YEAR, FutureWindow, KnownDays
 from seqclv.model.process import PurchaseProcess
 from seqclv.model.season import SeasonalClock, fourier
 
@@ -152,3 +152,98 @@ def test_gradients_of_the_clock_equal_finite_differences():
 def test_the_prior_holds_higher_harmonics_tighter():
     first, second = clock([0.3, 0.0, 0.0, 0.0]).penalty(), clock([0.0, 0.3, 0.0, 0.0]).penalty()
     assert second.item() == pytest.approx(4 * first.item())
+
+
+# ---------------------------------------------------------------- calendar
+
+KINDS = ((60.0, -0.5, 0.3), (30.0, 1.0, -0.6), (10.0, 0.0, 0.0))  # days of the history and what they share
+VALUES = torch.tensor([[1.0, -0.6]] * 3 + [[-0.5, 0.3]] * 40 + [[1.0, -0.6]] * 2, dtype=torch.float64)  # [45, 2]
+DAYS = KnownDays(VALUES, first=18_000)
+
+
+def clock_with_calendar(coefficients=(0.5, 0.1, -0.4, 0.2), effects=(0.6, -0.3)):
+    made = SeasonalClock(len(coefficients) // 2, 1.0, KINDS).double()
+    made.coefficients.data = torch.tensor(coefficients, dtype=torch.float64)
+    made.effects.data = torch.tensor(effects, dtype=torch.float64)
+    return made
+
+
+def pace(made, time):
+    """s at instants (years), by its formula; the mean of the season over a year from a fine grid."""
+    series = lambda t: (fourier(t % 1.0, made.harmonics) @ made.coefficients.detach()).exp()  # noqa: E731
+    season = series(time) / series(torch.linspace(0.0, 1.0, 100_001, dtype=torch.float64)[:-1]).mean()
+    kinds = torch.tensor(KINDS, dtype=torch.float64)
+    average = ((kinds[:, 1:] @ made.effects.detach()).exp() * kinds[:, 0]).sum() / kinds[:, 0].sum()
+    of_day = torch.cat([(VALUES @ made.effects.detach()).exp() / average, torch.ones(1).double()])
+    day = ((time - DAYS.phase) * DAYS_PER_YEAR).floor().long().clamp(max=len(VALUES))
+    return season * of_day[day]
+
+
+@pytest.mark.parametrize("coefficients", [(), (0.5, 0.1, -0.4, 0.2)])
+@pytest.mark.parametrize(("start", "elapsed"), [(0.0, 2.5), (0.3, 44.2), (3.0, 0.1), (41.7, 300.0), (60.0, 30.0)])
+def test_with_a_calendar_the_integral_equals_numerical_integration(coefficients, start, elapsed):
+    made = clock_with_calendar(coefficients)
+    begin = DAYS.phase + start / DAYS_PER_YEAR
+    middle = (torch.arange(400_000, dtype=torch.float64) + 0.5) / 400_000 * elapsed / DAYS_PER_YEAR
+    expected = pace(made, begin + middle).mean() * elapsed
+    both = (torch.tensor(t, dtype=torch.float64) for t in (begin, elapsed / DAYS_PER_YEAR))
+    with torch.no_grad():
+        found = made.operational(*both, DAYS) * DAYS_PER_YEAR
+    assert found.item() == pytest.approx(expected.item(), rel=2e-3 if coefficients else 2e-5)
+
+
+def test_the_average_day_of_the_history_passes_at_pace_one():
+    made, kinds = clock_with_calendar(()), torch.tensor(KINDS, dtype=torch.float64)
+    history = KnownDays(kinds[:, 1:].repeat_interleave(kinds[:, 0].long(), dim=0), first=0)
+    with torch.no_grad():
+        found = made.operational(torch.tensor(0.0).double(), torch.tensor(100 / DAYS_PER_YEAR).double(), history)
+    assert found.item() * DAYS_PER_YEAR == pytest.approx(100.0)
+
+
+def test_with_a_calendar_the_likelihood_is_that_of_the_inhomogeneous_process():
+    """Two customers of one behaviour, by brute force over the moments at which they may have left."""
+    made, rate, hazard, horizon = clock_with_calendar(()), 0.2, 0.05, 44.0
+    starts, times = [0.0, 1.0], [[2.5, 10.0, 41.9], [0.5]]
+    values = torch.cat([VALUES, torch.zeros(1, 2).double()])
+    place = [torch.tensor([int(s + t) for t in row]).clamp(max=45) for s, row in zip(starts, times, strict=True)]
+    sums = torch.stack([torch.cat([values[p].sum(0), (p < 45).sum().reshape(1)]) for p in place])
+    column = lambda row: torch.tensor(row, dtype=torch.float64).unsqueeze(-1)  # noqa: E731
+    one = lambda value: torch.full((2, 1), math.log(value), dtype=torch.float64)  # noqa: E731
+    weight = torch.tensor([[-torch.inf, 0.0]] * 2, dtype=torch.float64)
+    process = PurchaseProcess(weight, one(rate), one(hazard), one(1.0), one(1.0))  # an amount of 0 has density 1
+    nothing = torch.zeros(2, 1, dtype=torch.float64)
+    count, last = [float(len(t)) for t in times], [t[-1] for t in times]
+    future = FutureWindow(
+        column([horizon] * 2), column(count), column(last), nothing, nothing, sums.unsqueeze(1), nothing + 1
+    )
+    begin = DAYS.phase + torch.tensor(starts).double() / DAYS_PER_YEAR
+    with torch.no_grad():
+        window = made.window(begin, future, DAYS)
+        statistics = (window.horizon, window.purchases, window.last_offset, window.spend, window.log_spend)
+        found = process.window_log_likelihood(*(s[:, 0] for s in statistics)) + made.log_likelihood(future)[:, 0]
+    steps = 440_000
+    grid = (torch.arange(steps, dtype=torch.float64) + 0.5) / steps * horizon
+    for i, row in enumerate(times):
+        speed = pace(made, begin[i] + grid / DAYS_PER_YEAR)
+        passed = speed.cumsum(0) * horizon / steps
+        bought = (rate * pace(made, begin[i] + torch.tensor(row).double() / DAYS_PER_YEAR)).prod()
+        left = (hazard * speed * (-(rate + hazard) * passed).exp())[grid > row[-1]].sum() * horizon / steps
+        stayed = (-(rate + hazard) * passed[-1]).exp()
+        assert found[i].item() == pytest.approx((bought * (left + stayed)).log().item(), abs=1e-3)
+
+
+def test_gradients_of_the_calendar_equal_finite_differences():
+    made, start = clock_with_calendar(), DAYS.phase + torch.tensor([0.0, 4.3]).double() / DAYS_PER_YEAR
+    elapsed = torch.tensor([0.1, 2.2], dtype=torch.float64)
+    effects = made.effects.detach().clone().requires_grad_()
+    del made.effects  # a parameter cannot be replaced by a tensor
+
+    def answers(value):
+        made.effects = value
+        return made.operational(start, elapsed, DAYS), made.penalty()
+
+    assert torch.autograd.gradcheck(answers, effects)
+
+
+def test_without_a_calendar_a_clock_has_the_weights_it_always_had():
+    assert set(SeasonalClock(2, 1.0).state_dict()) == {"coefficients"}

@@ -31,7 +31,7 @@ def future():
         last_offset=0.4 * purchases,
         spend=1.5 * purchases,
         log_spend=0.3 * purchases,
-        fourier=torch.zeros(4, 2, 0).double(),
+        regressors=torch.zeros(4, 2, 0).double(),
         weight=torch.ones(4, 2).double(),
     )
 

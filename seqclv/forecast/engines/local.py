@@ -17,6 +17,7 @@ import pyarrow as pa
 import torch
 
 from seqclv.bundle import Bundle, save_bundle
+from seqclv.data.covariates import require_calendar
 from seqclv.data.store import EventStore
 from seqclv.data.windows import to_timestamp
 from seqclv.errors import InputError
@@ -97,6 +98,7 @@ def score_in(
 ) -> Scored:
     """`score` in a workplace that is already held; `window` is the cutoff and the horizons."""
     cutoff, horizons = window[0], checked_horizons(window[1])
+    require_calendar(store.calendar, bundle.calendar)
     parts = plan(store, cutoff, bundle.merge)
     customers = sum(part.customers for part in parts)
     require_customers(customers, cutoff, store.first)

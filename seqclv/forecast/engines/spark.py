@@ -25,12 +25,15 @@ import pyarrow.parquet as pq
 
 from seqclv.bundle import Bundle, save_bundle
 from seqclv.config import DataConfig
+from seqclv.data.calendar import Calendar
 from seqclv.data.counts import Counts, require_one_zone, require_usable
+from seqclv.data.covariates import beyond_calendar, require_calendar
 from seqclv.data.database import connect
 from seqclv.data.mapping import named_places
 from seqclv.data.privacy import Objections
 from seqclv.data.sources import find_files
 from seqclv.data.store import is_store
+from seqclv.data.tables import load_calendar
 from seqclv.data.transactions import read_frame
 from seqclv.errors import InputError
 from seqclv.forecast.engines.local import Execution, Scored, manifest_facts, require_customers
@@ -65,6 +68,10 @@ def score_with_spark(
     """
     _require_plain(bundle, data)
     cutoff, horizons = window
+    calendar = _calendar(data)
+    require_calendar(calendar, bundle.calendar)
+    if (warning := beyond_calendar(calendar, bundle.calendar, cutoff, horizons)) is not None:
+        execution.announce(warning)
     with _session() as spark, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")  # Arrow alone is used
         execution.announce("reading the log")
@@ -74,7 +81,7 @@ def score_with_spark(
         work = place.parts(job.digest)
         shutil.rmtree(work / "spark", ignore_errors=True)  # of a killed scoring: Spark starts over
         execution.announce("forecasting")
-        task = forecast_task(bundle, data, cutoff, horizons)
+        task = forecast_task(bundle, data, calendar, (cutoff, horizons))
         try:
             _told(lambda: forecasts(lines, data, task).write.parquet(str((work / "spark").absolute())))
             return _collect(work, bundle, job, found, sink, execution)
@@ -98,6 +105,14 @@ def _require_plain(bundle: Bundle, data: DataConfig) -> None:
             f"--engine spark reads Parquet files or directories of them, but '{strange[0]}' is neither: use --engine "
             "local."
         )
+
+
+def _calendar(data: DataConfig) -> Calendar | None:
+    """The calendar, read here: it travels with the task."""
+    if data.calendar is None:
+        return None
+    with connect(None) as connection:
+        return load_calendar(connection, data.calendar)
 
 
 def _is_parquet(path: str) -> bool:
@@ -193,14 +208,16 @@ def _summed(parts: Sequence[Mapping[str, Any]]) -> Counts:
     )
 
 
-def forecast_task(bundle: Bundle, data: DataConfig, cutoff: int, horizons_days: Sequence[float]) -> Task:
-    """What a worker does with a partition; it carries the model."""
+def forecast_task(
+    bundle: Bundle, data: DataConfig, calendar: Calendar | None, window: tuple[int, Sequence[float]]
+) -> Task:
+    """What a worker does with a partition; it carries the model and the calendar."""
     with tempfile.TemporaryDirectory(prefix="seqclv-") as directory:
         save_bundle(bundle, Path(directory) / "bundle")
         files = {path.name: path.read_bytes() for path in (Path(directory) / "bundle").iterdir()}
     shipped = Model(bundle.version, files)
-    rules = replace(data, transactions=(), max_reject_share=1.0)
-    return partial(forecast, model=shipped, data=rules, cutoff=cutoff, horizons_days=tuple(horizons_days))
+    rules = replace(data, transactions=(), calendar=None, max_reject_share=1.0)
+    return partial(forecast, model=shipped, data=rules, calendar=calendar, window=window)
 
 
 def forecasts(lines: "DataFrame", data: DataConfig, task: Task) -> "DataFrame":

@@ -7,7 +7,7 @@ loads it once.
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ import torch
 from seqclv.bundle import Bundle, load_bundle
 from seqclv.config import DataConfig
 from seqclv.data.building import gather_part
+from seqclv.data.calendar import Calendar
 from seqclv.data.counts import zones
 from seqclv.data.database import connect, run
 from seqclv.data.events import Events
@@ -64,14 +65,19 @@ def survey(batches: Iterable[pa.RecordBatch], data: DataConfig) -> Iterator[pa.R
 
 
 def forecast(
-    batches: Iterable[pa.RecordBatch], model: Model, data: DataConfig, cutoff: int, horizons_days: Sequence[float]
+    batches: Iterable[pa.RecordBatch],
+    model: Model,
+    data: DataConfig,
+    calendar: Calendar | None,
+    window: tuple[int, Sequence[float]],
 ) -> Iterator[pa.RecordBatch]:
-    """The forecasts of the customers of one partition, whose rows come sorted by KEY."""
-    bundle = model.load()
+    """The forecasts of the customers of one partition, whose rows come sorted by KEY; `window` as in `spark`."""
+    bundle, (cutoff, horizons_days) = model.load(), window
     for rows in whole_customers(batches):
         events = gather_part(rows.drop_columns([KEY]), data)
         for chunk in _histories(events, cutoff, bundle.merge):
-            table = forecast_table(predict(bundle, chunk, cutoff), chunk.customer_id, cutoff, horizons_days)
+            known = replace(chunk, calendar=calendar)
+            table = forecast_table(predict(bundle, known, cutoff), chunk.customer_id, cutoff, horizons_days)
             yield from table.cast(FORECAST_SCHEMA).combine_chunks().to_batches()
 
 
