@@ -69,7 +69,7 @@ def _once(
 ) -> list[tuple[str, str, float, dict[str, Any] | None]]:
     trained, asked, days = instant(window[0]), instant(window[1]), window[2]
     past = history(events, trained, config.data.merge)
-    shared = {"horizon_days": days, "config": config, "fingerprint": title}
+    shared: dict[str, Any] = {"horizon_days": days, "config": config, "fingerprint": title}
     network, _ = train_bundle(past, trained, work=work, quiet=True, **shared)
     models = {"seqclv": network, "Pareto/NBD": classical_bundle("pareto_nbd", past, trained, **shared)}
     return [(title, name, days, judge_one_purchase(model, events, asked, days)) for name, model in models.items()]
