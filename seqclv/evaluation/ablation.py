@@ -118,6 +118,7 @@ def _run(task: Task, store: EventStore, out: Path, config: Config, quiet: bool, 
     if (out / METRICS).is_file() and json.loads((out / METRICS).read_text())["inputs"] == inputs:
         say(f"{where}: done before")
         return
+    (out / METRICS).unlink(missing_ok=True)  # the page never sees metrics of one training and scores of another
     say(f"{where}: training")
     work = out / ".work" / inputs[:16]
     document = _judged(task, store, config, work, out / SCORES, quiet)

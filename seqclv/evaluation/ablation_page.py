@@ -104,7 +104,7 @@ configured.
 - **Tried and left out**: features of the forecast from the mean of each attribute over past purchases, so far and of
   late, and from the time since the last event of each further kind. On the earlier window of both logs, neither
   logistic and Poisson regression nor boosted trees on the features of the forecast gained from them throughout:
-  what they won in one loss on one log they lost in another, and churn was never forecast better by the regressions."""
+  what they won in one loss on one log they lost in another, and churn was never clearly forecast better."""
 
 
 def _window(log: AblationLog, cutoff: str, rows: Sequence[Finished], resamples: int) -> str:
