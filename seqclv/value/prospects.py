@@ -156,7 +156,7 @@ def _distinct(attributes: Mapping[str, Any], size: int) -> tuple[dict[str, Any],
 
 def _keys(values: Any) -> Sequence[Any]:
     """Values that compare equal where both are missing."""
-    return values if values.dtype == object else [value if np.isfinite(value) else None for value in values]  # type: ignore[no-any-return]
+    return values if values.dtype == object else [value if np.isfinite(value) else None for value in values]
 
 
 def _write(asked: tuple[pa.Array, dict[str, Any]], pools: Mapping[float, Newcomers], cutoff: int, out: Path) -> None:
