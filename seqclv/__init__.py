@@ -21,6 +21,7 @@ _EXPORTS = {
     "fit_classical": "seqclv.scoring",
     "load": "seqclv.scoring",
     "make_report": "seqclv.api",
+    "newcomers": "seqclv.api",
     "prepare": "seqclv.api",
     "read_config": "seqclv.configfile",
     "register": "seqclv.api",

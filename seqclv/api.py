@@ -164,6 +164,19 @@ def why(
     return why_log(bundle, data, plan, None if out is None else Path(out), announce=announce)
 
 
+def newcomers(
+    data: DataConfig, cutoff: object, out: str | Path | None = None, *, announce: Announce = _silent, **further: Any
+) -> dict[str, Any]:
+    """Say what new customers bring by their attributes; those who have not bought yet get rows in `out` (.parquet).
+
+    `further` are the other fields of `seqclv.value.prospects.ProspectPlan`: horizons_days, by.
+    """
+    from seqclv.value.prospects import ProspectPlan, prospects_log
+
+    plan = ProspectPlan(cutoff=instant(cutoff), **further)
+    return prospects_log(data, plan, None if out is None else Path(out), announce=announce)
+
+
 def audit(
     forecasts: str | Path,
     data: DataConfig,

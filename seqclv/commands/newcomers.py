@@ -31,16 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Forecast and show."""
-    from seqclv.data.windows import instant
-    from seqclv.value.prospects import ProspectPlan, prospects_log
+    from seqclv.api import newcomers
 
-    plan = ProspectPlan(
-        cutoff=instant(args.cutoff),
+    out = None if args.out is None else Path(args.out)
+    document = newcomers(
+        config_of(args).data,
+        args.cutoff,
+        out,
+        announce=console.say,
         horizons_days=args.horizons,
         by=None if args.by is None else tuple(args.by),
     )
-    out = None if args.out is None else Path(args.out)
-    document = prospects_log(config_of(args).data, plan, out, announce=console.say)
     console.show(_text(document))
     if out is not None:
         console.show(f"\n{document['prospects']:,} customers without a purchase are in {out}")

@@ -1,7 +1,8 @@
-"""Forecasts into a database table: inserted or updated by (customer_id, cutoff, horizon_days), in one transaction.
+"""Rows into a database table: inserted or updated by (customer_id, cutoff, horizon_days), in one transaction.
 
-A reader sees the whole table as it was or as it becomes. Rows of other keys stay. Nothing is done before all forecasts
-are computed, so the transaction is short. PostgreSQL receives them by COPY; SQLite serves small bases and trials.
+A reader sees the whole table as it was or as it becomes. Rows of other keys stay; of contact lists only those of other
+cutoffs and horizons. Nothing is done before all rows are computed, so the transaction is short. PostgreSQL receives
+them by COPY; SQLite serves small bases and trials.
 """
 
 import getpass
@@ -27,12 +28,29 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
 
 KEY = ("customer_id", "cutoff", "horizon_days")
-COLUMNS = tuple(FORECAST_SCHEMA.names)
 _KINDS = {
-    "postgresql": {"string": "text", "timestamp[us]": "timestamp", "double": "double precision"},
-    "sqlite": {"string": "TEXT", "timestamp[us]": "TEXT", "double": "REAL"},
+    "postgresql": {"string": "text", "timestamp[us]": "timestamp", "double": "double precision", "int64": "bigint"},
+    "sqlite": {"string": "TEXT", "timestamp[us]": "TEXT", "double": "REAL", "int64": "INTEGER"},
 }
-_INSERT = "INSERT INTO {table} ({columns}) {source} ON CONFLICT ({key}) DO UPDATE SET {changes}"
+_NEW = "seqclv_new"  # the temporary table
+# Without WHERE, SQLite would take ON for the beginning of a join.
+_INSERT = """INSERT INTO {table} ({columns}) SELECT {columns} FROM {new} WHERE true
+    ON CONFLICT ({key}) DO UPDATE SET {changes}"""
+_STALE = """DELETE FROM {table} WHERE EXISTS (SELECT 1 FROM {new} WHERE {shared}) AND NOT EXISTS
+    (SELECT 1 FROM {new} WHERE {shared} AND {new}.customer_id = {table}.customer_id)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """What a table holds, and how messages speak of it."""
+
+    what: str
+    columns: pa.Schema  # KEY is among them
+    alone: bool  # rows of a cutoff and horizon that are not among the new ones go
+    options: tuple[str, str]  # that name the database and its table
+
+
+FORECASTS = Rows(what="forecasts", columns=FORECAST_SCHEMA, alone=False, options=("--out", "--out-table"))
 
 
 @dataclass(frozen=True)
@@ -41,10 +59,11 @@ class DatabaseSink:
 
     url: "URL" = field(repr=False)  # it may hold a password
     table: str
+    rows: Rows = FORECASTS
     streams = False
 
     @classmethod
-    def of(cls, url: str, table: str) -> Self:
+    def of(cls, url: str, table: str, rows: Rows = FORECASTS) -> Self:
         """The table behind an SQLAlchemy URL such as postgresql://user@host/database.
 
         Raises:
@@ -56,18 +75,21 @@ class DatabaseSink:
         try:
             parsed = make_url(url)
         except (ArgumentError, ValueError) as error:
-            raise InputError("A database reads like postgresql://user@host:5432/name, but --out does not.") from error
+            raise InputError(
+                f"A database reads like postgresql://user@host:5432/name, but {rows.options[0]} does not."
+            ) from error
         backend = parsed.get_backend_name()
         if backend not in _KINDS:
             raise InputError(
-                f"Forecasts go to files or to databases of kind {' or '.join(_KINDS)}, but --out is of kind {backend}."
+                f"{rows.what.capitalize()} go to files or to databases of kind {' or '.join(_KINDS)}, but "
+                f"{rows.options[0]} is of kind {backend}."
             )
         if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?", table, re.ASCII) is None:
             raise InputError(
-                f"A table's name has letters, digits and _, as in crm.forecasts, but --out-table is {table!r}."
+                f"A table's name has letters, digits and _, as in crm.{rows.what}, but {rows.options[1]} is {table!r}."
             )
         driver = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite+pysqlite"}[backend]
-        return cls(parsed.set(drivername=driver), table)
+        return cls(parsed.set(drivername=driver), table, rows)
 
     @property
     def name(self) -> str:
@@ -134,16 +156,31 @@ class DatabaseSink:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")  # Python's driver would begin only after the CREATE
             connection.exec_driver_sql(self._create())
             self._require_fitting(connection)
-            if connection.dialect.name == "postgresql":
-                self._copy(connection, tables)
-            else:
-                self._execute_many(connection, tables)
+            self._stage(connection, tables)
+            if self.rows.alone:
+                shared = " AND ".join(f"{_NEW}.{name} = {self.table}.{name}" for name in KEY[1:])
+                connection.exec_driver_sql(_STALE.format(table=self.table, new=_NEW, shared=shared))
+            changes = ", ".join(f'"{name}" = excluded."{name}"' for name in self._names if name not in KEY)
+            insert = _INSERT.format(
+                table=self.table, columns=self._columns, new=_NEW, key=", ".join(KEY), changes=changes
+            )
+            connection.exec_driver_sql(insert)
+            connection.exec_driver_sql(f"DROP TABLE {_NEW}")
         return manifest()
+
+    @property
+    def _names(self) -> list[str]:
+        return list(self.rows.columns.names)
+
+    @property
+    def _columns(self) -> str:
+        """Quoted: `group` is a word of SQL."""
+        return ", ".join(f'"{name}"' for name in self._names)
 
     def _create(self) -> str:
         kinds = _KINDS[self.url.get_backend_name()]
-        columns = ", ".join(f"{f.name} {kinds[str(f.type)]}{' NOT NULL' * (f.name in KEY)}" for f in FORECAST_SCHEMA)
-        return f"CREATE TABLE IF NOT EXISTS {self.table} ({columns}, PRIMARY KEY ({', '.join(KEY)}))"
+        columns = [f'"{f.name}" {kinds[str(f.type)]}{" NOT NULL" * (f.name in KEY)}' for f in self.rows.columns]
+        return f"CREATE TABLE IF NOT EXISTS {self.table} ({', '.join(columns)}, PRIMARY KEY ({', '.join(KEY)}))"
 
     def _require_fitting(self, connection: "Connection") -> None:
         from sqlalchemy import inspect
@@ -153,48 +190,43 @@ class DatabaseSink:
         if not inspector.has_table(name, schema or None):
             return
         found = {column["name"] for column in inspector.get_columns(name, schema or None)}
-        missing = [column for column in COLUMNS if column not in found]
+        missing = [column for column in self._names if column not in found]
         if missing:
             raise InputError(
-                f"The table {self.table} must have the columns of the forecasts, but it lacks {', '.join(missing)}: "
-                "add them or name another table with --out-table."
+                f"The table {self.table} must have the columns of the {self.rows.what}, but it lacks "
+                f"{', '.join(missing)}: add them or name another table with {self.rows.options[1]}."
             )
         primary = inspector.get_pk_constraint(name, schema or None)["constrained_columns"]
         unique = [u["column_names"] for u in inspector.get_unique_constraints(name, schema or None)]
         if sorted(KEY) not in [sorted(columns) for columns in (primary, *unique)]:
             raise InputError(
                 f"The table {self.table} must have the key ({', '.join(KEY)}), but it has not: add a primary key or "
-                "name another table with --out-table."
+                f"name another table with {self.rows.options[1]}."
             )
 
+    def _stage(self, connection: "Connection", tables: Iterable[pa.Table]) -> None:
+        """Put the rows into a temporary table. Other writers wait meanwhile, readers do not."""
+        postgres = connection.dialect.name == "postgresql"
+        if postgres:
+            connection.exec_driver_sql(f"LOCK TABLE {self.table} IN SHARE ROW EXCLUSIVE MODE")
+        connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {_NEW} AS SELECT {self._columns} FROM {self.table} LIMIT 0")
+        (self._copy if postgres else self._execute_many)(connection, tables)
+
     def _copy(self, connection: "Connection", tables: Iterable[pa.Table]) -> None:
-        """COPY into a temporary table, then insert from it. Other writers wait meanwhile, readers do not."""
-        connection.exec_driver_sql(f"LOCK TABLE {self.table} IN SHARE ROW EXCLUSIVE MODE")
-        connection.exec_driver_sql(
-            f"CREATE TEMPORARY TABLE seqclv_new ON COMMIT DROP AS SELECT {', '.join(COLUMNS)} FROM {self.table} LIMIT 0"
-        )
         cursor = connection.connection.cursor()
-        with cursor.copy(f"COPY seqclv_new ({', '.join(COLUMNS)}) FROM STDIN (FORMAT csv)") as copy:
+        with cursor.copy(f"COPY {_NEW} ({self._columns}) FROM STDIN (FORMAT csv)") as copy:
             for table in tables:
                 text = io.BytesIO()
                 pacsv.write_csv(table, text, pacsv.WriteOptions(include_header=False))
                 copy.write(text.getvalue())
-        source = f"SELECT {', '.join(COLUMNS)} FROM seqclv_new"
-        connection.exec_driver_sql(self._insert(source))
 
     def _execute_many(self, connection: "Connection", tables: Iterable[pa.Table]) -> None:
-        insert = self._insert(f"VALUES ({', '.join('?' for _ in COLUMNS)})")
+        insert = f"INSERT INTO {_NEW} ({self._columns}) VALUES ({', '.join('?' for _ in self._names)})"
         cursor = connection.connection.cursor()
         for table in tables:
-            plain = table.set_column(1, "cutoff", table["cutoff"].cast(pa.string()))
-            columns = [column.to_pylist() for column in plain.columns]
-            cursor.executemany(insert, list(zip(*columns, strict=True)))
-
-    def _insert(self, source: str) -> str:
-        changes = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name not in KEY)
-        return _INSERT.format(
-            table=self.table, columns=", ".join(COLUMNS), source=source, key=", ".join(KEY), changes=changes
-        )
+            at = table.column_names.index("cutoff")
+            plain = table.set_column(at, "cutoff", table["cutoff"].cast(pa.string()))
+            cursor.executemany(insert, list(zip(*(column.to_pylist() for column in plain.columns), strict=True)))
 
     @contextmanager
     def _transaction(self) -> Iterator["Connection"]:
@@ -206,12 +238,18 @@ class DatabaseSink:
             with engine.begin() as connection:
                 yield connection
         except DBAPIError as error:
-            raise InputError(f"The database {self.name} must take the forecasts, but: {_told(error.orig)}.") from error
+            raise InputError(
+                f"The database {self.name} must take the {self.rows.what}, but: {_told(error.orig)}."
+            ) from error
         except SQLAlchemyError as error:
-            raise InputError(f"The database {self.name} must take the forecasts, but: {_told(error)}.") from error
+            raise InputError(
+                f"The database {self.name} must take the {self.rows.what}, but: {_told(error)}."
+            ) from error
         except Exception as error:
             if type(error).__module__.partition(".")[0] in ("psycopg", "sqlite3"):  # from the driver's own cursor
-                raise InputError(f"The database {self.name} must take the forecasts, but: {_told(error)}.") from error
+                raise InputError(
+                    f"The database {self.name} must take the {self.rows.what}, but: {_told(error)}."
+                ) from error
             raise
         finally:
             engine.dispose()
@@ -223,8 +261,24 @@ class DatabaseSink:
             return create_engine(self.url)
         except ImportError as error:
             raise InputError(
-                "Forecasts go to PostgreSQL through psycopg, which is not installed: pip install 'seqclv[postgres]'."
+                "PostgreSQL is reached through psycopg, which is not installed: pip install 'seqclv[postgres]'."
             ) from error
+
+
+def named_url(place: str) -> str:
+    """A database's URL, or that in the environment variable NAME where the place reads env:NAME.
+
+    Raises:
+        InputError: the variable is not set.
+    """
+    if not place.startswith("env:"):
+        return place
+    found = os.environ.get(place.removeprefix("env:"))
+    if found is None:
+        raise InputError(
+            f"A database is named by the variable {place.removeprefix('env:')}, but it is not set: set it to the URL."
+        )
+    return found
 
 
 def _told(error: object) -> str:

@@ -1,6 +1,5 @@
 """Forget customers wherever they are named, and prove that nothing of them is left."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from seqclv.data.forgetting import forget_customers
 from seqclv.data.store import open_store
 from seqclv.errors import InputError
-from seqclv.forecast.database import DatabaseSink
+from seqclv.forecast.database import DatabaseSink, named_url
 from seqclv.forecast.sinks import manifest_path
 from seqclv.forgetting.outputs import forget_in_file, list_files, remove_resume_state, resume_state
 from seqclv.forgetting.search import occurrences
@@ -107,12 +106,7 @@ def _searched(place: str, kind: str, removed: int, files: Sequence[Path], ids: S
 def _in_database(places: Places, ids: Sequence[str]) -> Iterator[Forgotten]:
     if places.database is None:
         return
-    url = places.database
-    if url.startswith("env:"):
-        found = os.environ.get(url.removeprefix("env:"))
-        if found is None:
-            raise InputError(f"A database is named by the variable {url.removeprefix('env:')}, but it is not set.")
-        url = found
+    url = named_url(places.database)
     for table in places.database_tables:
         sink = DatabaseSink.of(url, table)
         removed, left = sink.forget(ids)

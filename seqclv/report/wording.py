@@ -258,7 +258,7 @@ def _stability_text(found: Mapping[str, Any]) -> str:
         )
     return (
         f"{words}. That holds where customers keep their tier within {percent(found['tolerance'])} of a boundary, as "
-        f"--previous does; without that it is {percent(bare['mean'], 1)}."
+        f"`--previous` does; without that it is {percent(bare['mean'], 1)}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Lists on disk: CSV or Parquet, one file for each list, with the budget curve beside them."""
+"""Lists on disk, CSV or Parquet, one file for each list, with the budget curve beside them; and in a database."""
 
 import json
 from pathlib import Path
@@ -10,11 +10,13 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from seqclv.files import whole_directory
+from seqclv.forecast.database import DatabaseSink, Rows, named_url
 from seqclv.value.budget import BudgetCurve, budget_chart
-from seqclv.value.columns import LISTS
+from seqclv.value.columns import LIST_SCHEMA, LISTS
 from seqclv.value.lists import CAUTION, ListPlan, summary
 
 FORMATS = ("csv", "parquet")
+LIST_ROWS = Rows(what="lists", columns=LIST_SCHEMA, alone=True, options=("--sql", "--table"))
 
 
 def write_lists(
@@ -37,6 +39,28 @@ def write_lists(
         document = {"plan": vars(plan), "currency": curve.currency, "lists": rows, "caution": CAUTION}
         (staging / "lists.json").write_text(json.dumps(document, indent=2) + "\n")
     return rows
+
+
+def send_lists(table: pa.Table, url: str, name: str) -> str:
+    """Insert or update the lists in a database's table by customer, cutoff and horizon, in one transaction.
+
+    Rows of the same cutoff and horizon whose customers are on no list any more go; those of others stay.
+
+    Args:
+        table: the lists, rows as in `LIST_SCHEMA`.
+        url: of SQLAlchemy, or env:NAME that holds it.
+        name: of the table, which is made where it is missing.
+
+    Returns:
+        Database and table, without user and password.
+
+    Raises:
+        InputError: the database cannot be reached, or the table lacks columns or the key.
+    """
+    sink = DatabaseSink.of(named_url(url), name, LIST_ROWS)
+    sink.check()
+    sink.write([table], Path(), dict)
+    return sink.name
 
 
 def _write(table: pa.Table, path: Path) -> None:

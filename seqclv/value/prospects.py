@@ -96,7 +96,9 @@ def prospects_log(
             document["prospects"] = len(asked[0])
             _write(asked, pools, plan.cutoff, out)
             with whole_file(out.with_name(f"{out.name}.manifest.json")) as staging:
-                staging.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
+                rows = {"customers": len(asked[0]), "rows": len(asked[0]) * len(horizons)}
+                facts = {name: value for name, value in document.items() if name != "prospects"} | rows
+                staging.write_text(json.dumps(facts, indent=2, allow_nan=False) + "\n")
     return document
 
 

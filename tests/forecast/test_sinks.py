@@ -14,7 +14,7 @@ from seqclv.cli import main
 from seqclv.data.store import build_store
 from seqclv.data.windows import instant
 from seqclv.errors import InputError
-from seqclv.forecast.database import COLUMNS, DatabaseSink
+from seqclv.forecast.database import DatabaseSink
 from seqclv.forecast.engines.local import score
 from seqclv.forecast.forecaster import FORECAST_SCHEMA
 from seqclv.forecast.sinks import FileSink, sink_of
@@ -38,15 +38,15 @@ def scored(bundle, store, out, horizons=(30, 90), cutoff=CUTOFF):
 
 
 def table_of(rows):
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    frame = pd.DataFrame(rows, columns=list(FORECAST_SCHEMA.names))
     frame["cutoff"] = pd.to_datetime(frame["cutoff"]).astype("datetime64[us]")
-    frame = frame.astype(dict.fromkeys(COLUMNS[2:], float)).astype({"customer_id": "str"})
+    frame = frame.astype(dict.fromkeys(FORECAST_SCHEMA.names[2:], float)).astype({"customer_id": "str"})
     return frame.sort_values(["cutoff", "customer_id", "horizon_days"], ignore_index=True)
 
 
 def in_sqlite(path):
     with sqlite3.connect(path) as connection:
-        rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM forecasts").fetchall()
+        rows = connection.execute(f"SELECT {', '.join(FORECAST_SCHEMA.names)} FROM forecasts").fetchall()
     connection.close()
     return table_of(rows)
 
@@ -55,7 +55,7 @@ def in_postgres(url):
     import psycopg
 
     with psycopg.connect(url) as connection:
-        return table_of(connection.execute(f"SELECT {', '.join(COLUMNS)} FROM forecasts").fetchall())
+        return table_of(connection.execute(f"SELECT {', '.join(FORECAST_SCHEMA.names)} FROM forecasts").fetchall())
 
 
 def test_csv_holds_the_same_rows_as_parquet(small_bundle, store, expected, tmp_path):
@@ -169,7 +169,7 @@ def test_what_a_database_refuses_is_one_sentence_and_changes_nothing(small_bundl
         scored(small_bundle, store, postgres_url)
     with psycopg.connect(postgres_url) as connection:
         connection.execute("DROP TABLE forecasts")
-        columns = ", ".join(f"{c} double precision" for c in COLUMNS[2:])
+        columns = ", ".join(f"{c} double precision" for c in FORECAST_SCHEMA.names[2:])
         connection.execute(f"CREATE TABLE forecasts (customer_id text, cutoff timestamp, {columns})")
     with pytest.raises(InputError, match="must have the key"):
         scored(small_bundle, store, postgres_url)

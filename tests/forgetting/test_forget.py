@@ -103,3 +103,29 @@ def test_ids_of_a_file_are_forgotten_and_a_wrong_place_is_refused(
 def test_a_short_id_is_searched_as_a_whole_cell(tmp_path: Path) -> None:
     pq.write_table(pa.table({"customer_id": ["12", "345"], "reason": ["bought 17 times"] * 2}), tmp_path / "t.parquet")
     assert occurrences(tmp_path / "t.parquet", ["12", "17"]) == ["12"]
+
+
+def test_a_customer_is_forgotten_in_postgres_and_by_every_file_beside(
+    desk: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import psycopg
+
+    with psycopg.connect(postgres_url) as connection:
+        for name in ("forecasts", "lists"):
+            connection.execute(f"CREATE TABLE {name} (customer_id text, value double precision)")
+            for customer in NAMES:
+                connection.execute(f"INSERT INTO {name} VALUES (%s, 1.5)", (customer,))  # type: ignore[arg-type]
+    monkeypatch.setenv("CRM", postgres_url)
+    words = [*places(desk)[:-4], "--sql", "env:CRM", "--table", "forecasts", "lists"]
+    assert main(["forget", "--customer", "dora-400", *words, "--json"]) == 0
+    output = capsys.readouterr()
+    databases = [one for one in json.loads(output.out)["places"] if one["kind"] == "database"]
+    assert [(one["removed"], one["left"]) for one in databases] == [(1, []), (1, [])]
+    assert "geheim" not in output.out + output.err
+    with psycopg.connect(postgres_url) as connection:
+        for name in ("forecasts", "lists"):
+            rows = connection.execute(f"SELECT customer_id FROM {name} ORDER BY 1").fetchall()
+            assert [row[0] for row in rows] == NAMES[:2]
+    (desk / "log.csv").unlink()
+    (desk / "crm.db").unlink()  # not named here
+    assert [path for path in desk.rglob("*") if path.is_file() and occurrences(path, ["dora-400"])] == []

@@ -4,13 +4,14 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from seqclv.errors import InputError
 from seqclv.value.budget import budget_chart, budget_curve
 from seqclv.value.columns import LIST_SCHEMA
-from seqclv.value.export import write_lists
+from seqclv.value.export import send_lists, write_lists
 from seqclv.value.lists import CAUTION, ListPlan, is_control, make_lists
 from seqclv.value.reasons import reason
 
@@ -130,3 +131,68 @@ def test_the_directory_holds_lists_curve_and_caution(values, tmp_path, file_form
 def test_impossible_plans_are_refused(bad):
     with pytest.raises(InputError, match=r"\d"):
         ListPlan(**{"contacts": 5} | bad)
+
+
+def in_database(url, table="lists"):
+    from sqlalchemy import create_engine
+
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    frame = pd.read_sql(f'SELECT * FROM {table} ORDER BY list, "rank"', engine)
+    engine.dispose()
+    return frame
+
+
+@pytest.mark.parametrize("kind", ["postgres", "sqlite"])
+def test_a_database_holds_the_lists_of_the_latest_plan_and_of_other_cutoffs(values, kind, request, tmp_path):
+    url = request.getfixturevalue("postgres_url") if kind == "postgres" else f"sqlite:///{tmp_path / 'crm.db'}"
+    large = make_lists(values, ListPlan(contacts=30, control_share=0.3))
+    place = send_lists(large, url, "lists")
+    assert place.endswith("#lists")
+    assert "@" not in place
+    found = in_database(url)
+    wanted = large.to_pandas().sort_values(["list", "rank"]).reset_index(drop=True)
+    assert found["customer_id"].tolist() == wanted["customer_id"].tolist()
+    assert found["reason"].tolist() == wanted["reason"].tolist()
+    assert found["group"].fillna("").tolist() == wanted["group"].fillna("").tolist()
+    np.testing.assert_array_equal(found["score"], wanted["score"])
+
+    later = large.set_column(
+        large.column_names.index("cutoff"), "cutoff", pa.array([pd.Timestamp("2031-01-01")] * len(large))
+    )
+    small = make_lists(values, ListPlan(contacts=5, contact_cost=1.0))
+    send_lists(later.cast(LIST_SCHEMA), url, "lists")
+    send_lists(small, url, "lists")  # the same cutoff again: who is on no list any more goes
+    found = in_database(url)
+    at = pd.to_datetime(found["cutoff"])
+    assert sorted(found["customer_id"][at.dt.year == 2031]) == sorted(wanted["customer_id"])
+    now = found[at.dt.year != 2031]
+    assert sorted(zip(now["list"], now["customer_id"], strict=True)) == sorted(
+        zip(small["list"].to_pylist(), small["customer_id"].to_pylist(), strict=True)
+    )
+
+
+def test_columns_that_a_crm_adds_stay(values, tmp_path):
+    import sqlite3
+
+    url = f"sqlite:///{tmp_path / 'crm.db'}"
+    lists = make_lists(values, ListPlan(contacts=5))
+    send_lists(lists, url, "lists")
+    with sqlite3.connect(tmp_path / "crm.db") as connection:
+        connection.execute("ALTER TABLE lists ADD COLUMN called TEXT DEFAULT 'no'")
+        connection.execute("UPDATE lists SET called = 'yes' WHERE list = 'retention'")
+    connection.close()
+    send_lists(lists, url, "lists")
+    found = in_database(url)
+    assert set(found["called"][found["list"] == "retention"]) == {"yes"}
+
+
+def test_a_database_or_table_that_cannot_take_lists_is_refused(values, monkeypatch, tmp_path):
+    lists = make_lists(values, ListPlan(contacts=5))
+    monkeypatch.delenv("NO_SUCH", raising=False)
+    for url, name, message in [
+        ("env:NO_SUCH", "lists", "NO_SUCH, but it is not set"),
+        ("mysql://host/x", "lists", "Lists go to files or to databases"),
+        (f"sqlite:///{tmp_path / 'crm.db'}", "drop table", "--table is 'drop table'"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            send_lists(lists, url, name)

@@ -94,8 +94,13 @@ def test_prospects_get_rows_and_their_attributes_count(shop, tmp_path, capsys):
     assert (rows["spend_q50"] < rows["spend_q95"]).all()
     assert (rows["expected_transactions"] >= 1).all()
     manifest = json.loads((tmp_path / "prospects.parquet.manifest.json").read_text())
-    assert manifest["prospects"] == 3
+    assert (manifest["customers"], manifest["rows"]) == (3, 6)
     assert manifest["attributes"] == ["club", "noise", "age"]
+
+    assert main(["forget", "--customer", "P2", "--forecasts", str(out)]) == 0
+    assert pd.read_parquet(out)["customer_id"].unique().tolist() == ["P1", "P3"]
+    manifest = json.loads((tmp_path / "prospects.parquet.manifest.json").read_text())
+    assert (manifest["customers"], manifest["rows"]) == (2, 4)
 
 
 def test_ranges_hold_nine_in_ten_newcomers_of_later_months_and_their_total_is_met(shop):
