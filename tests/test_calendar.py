@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from seqclv import prior
+from seqclv.api import make_report
 from seqclv.bundle import load_bundle, save_bundle
 from seqclv.card import calendar_effects
 from seqclv.cli import main
@@ -196,3 +197,9 @@ def test_a_training_from_the_prior_begins_without_an_effect(store):
     ]
     with_it, without = (predict(one, past, AT).expected_spend([30.0, 365.0]) for one in asked)
     np.testing.assert_allclose(with_it, without, rtol=1e-4)
+
+
+def test_a_report_tells_the_effects(bundle, tmp_path):
+    document = make_report(tmp_path / "report.html", model=bundle)
+    assert document["calendar"] == calendar_effects(bundle)
+    assert "days with campaign = 1: purchases x" in (tmp_path / "report.html").read_text("utf-8")

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from seqclv.card import calendar_effects
 from seqclv.data.events import MICROSECONDS_PER_DAY
 from seqclv.data.windows import history, to_timestamp
 from seqclv.evaluation.compare import cutoff_text
@@ -40,6 +41,8 @@ def report_document(subject: "Subject") -> dict[str, Any]:
         "drivers": [dict(driver) for driver in subject.drivers],
         "data": None if subject.log is None else dict(subject.log.report),
     }
+    if subject.bundle is not None and (effects := calendar_effects(subject.bundle)):
+        document["calendar"] = effects
     document["monday"] = actions.monday_section(document)
     document["summary"] = sentences.summary(document)
     document["warnings"] = trust.warnings(document)

@@ -289,5 +289,6 @@ def data_facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("Customers in training", count(training.get("customers"))),
             ("Purchases in training", count(training.get("purchases"))),
             ("Judged on a window of", days(about["judged_horizon_days"])),
+            *((f"Calendar, {row['name']}", row["words"]) for row in document.get("calendar", ())),
         ]
     return facts

@@ -24,7 +24,8 @@ def training_data(random_log, customers=60, limit=512):
 
 
 def tensors(batch):
-    return [*vars(batch.events).values(), *vars(batch.future).values()]
+    found = [*vars(batch.events).values(), *vars(batch.future).values()]
+    return [value for value in found if value is not None]  # without a calendar there are no known days
 
 
 def same(left, right):
