@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from seqclv.config import DataConfig
 from seqclv.data.cancellations import Counterparts, match_cancellations
+from seqclv.data.columns import attribute_columns
 from seqclv.data.database import quoted, run
 
 LINES_FILE = "lines.parquet"
@@ -46,7 +47,7 @@ def ordered_batches(
         run(connection, f"COPY ({query}) TO {place} (FORMAT parquet, ROW_GROUP_SIZE {_ROW_GROUP})")
         scan = f"read_parquet({place}, file_row_number=true)"
         run(connection, f"CREATE VIEW lines AS SELECT * RENAME (file_row_number AS row) FROM {scan}")
-        batches = _file_batches(archive)
+        batches = _file_batches(archive, data)
     if not data.cancellation_days:
         yield from batches
         return
@@ -56,6 +57,8 @@ def ordered_batches(
         yield counterparts.beside(batch)
 
 
-def _file_batches(path: Path) -> Iterator[pa.RecordBatch]:
+def _file_batches(path: Path, data: DataConfig) -> Iterator[pa.RecordBatch]:
+    """The rows without the texts, which only queries need."""
+    attributes = [name for name in attribute_columns(data) if name[0] in "nk"]
     with pq.ParquetFile(path) as file:
-        yield from file.iter_batches(BATCH_ROWS)
+        yield from file.iter_batches(BATCH_ROWS, columns=["customer", "ts", "code", "amount", *attributes, "row_hash"])

@@ -37,6 +37,7 @@ UNPARSABLE_TIMESTAMP = "unparsable timestamp"
 BLANKS = "E' \\t\\r\\n'"
 FIRST_MICROSECOND = -62_135_596_800_000_000  # 0001-01-01
 LAST_MICROSECOND = 253_402_300_799_999_999  # 9999-12-31
+WHITE = "E' \\t\\r\\n\\f'"  # an id of nothing else is none
 DAY = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}"
 CLOCK = r"[T ]\d{1,2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
 ZONE = r"\s*(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)"
@@ -121,7 +122,7 @@ def _judged(rows: str, attributes: Sequence[str], raw: str) -> str:
         for name in attributes
     )
     typed = f"""
-        SELECT *, CASE WHEN regexp_matches(customer_text, '\\S') THEN customer_text END AS customer,
+        SELECT *, CASE WHEN ltrim(customer_text, {WHITE}) <> '' THEN customer_text END AS customer,
             CASE WHEN stamp BETWEEN {FIRST_MICROSECOND} AND {LAST_MICROSECOND} THEN stamp END AS ts,
             lower(trim(kind, {BLANKS})) AS word,
             CASE WHEN word NOT IN ({words}, {refunds}) THEN kind END AS further

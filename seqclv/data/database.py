@@ -1,5 +1,6 @@
 """The DuckDB that stages a log: how it is opened and asked."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,15 +11,20 @@ import duckdb
 from seqclv.errors import InputError
 
 THREADS = 2
-MEMORY_LIMIT = "512MB"  # a log of any size is prepared in about 0.7 GB; DuckDB spills the rest
+MOST_MEMORY = 2_000_000_000  # bytes that staged rows and sorting may take; DuckDB spills the rest
+LEAST_MEMORY = 256_000_000
+_CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 def connect(scratch: Path | None) -> duckdb.DuckDBPyConnection:
-    """A DuckDB that works out of core inside the directory `scratch`, or (None) in memory without any file."""
+    """A DuckDB that works out of core inside the directory `scratch`, or (None) in memory without any file.
+
+    Its tables lie in memory and spill: in a database file they would be compressed first, which takes twice as long.
+    """
     settings: dict[str, str | bool | int | float | list[str]] = {"threads": THREADS, "temp_directory": ""}
     if scratch is not None:
-        settings |= {"memory_limit": MEMORY_LIMIT, "temp_directory": str(scratch / "spill")}
-    connection = duckdb.connect(str(scratch / "staging.duckdb") if scratch is not None else ":memory:", config=settings)
+        settings |= {"memory_limit": f"{memory_limit()}B", "temp_directory": str(scratch / "spill")}
+    connection = duckdb.connect(":memory:", config=settings)
     # In a notebook DuckDB shows one, on standard output, which belongs to results.
     run(connection, "SET enable_progress_bar = false")
     try:
@@ -27,6 +33,16 @@ def connect(scratch: Path | None) -> duckdb.DuckDBPyConnection:
         pass
     run(connection, "CREATE TEMP MACRO pseudonym(text) AS text")  # until `seqclv.data.privacy.set_key`
     return connection
+
+
+def memory_limit() -> int:
+    """Bytes that a staging may take: 2 GB, but at most half of what this machine or container has."""
+    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        available = min(available, int(_CGROUP.read_text()))
+    except (OSError, ValueError):  # no container, or one without a limit
+        pass
+    return max(min(MOST_MEMORY, available // 2), LEAST_MEMORY)
 
 
 def run(connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:

@@ -129,7 +129,7 @@ def _levels(connection: duckdb.DuckDBPyConnection, feed: str) -> dict[str, dict[
         f"""SELECT feed, day - ((day - {_MONDAY}) % 7 + 7) % 7 AS week,
                 floor(ln(largest) * {BINS_PER_LOG})::INTEGER AS bin, count(*)
             FROM (SELECT {feed} AS feed, {_DAY_OF} AS day, max(amount) AS largest FROM lines
-                WHERE code = {PURCHASE} AND amount > 0 AND {feed} IS NOT NULL GROUP BY feed, customer, day)
+                WHERE code = {PURCHASE} AND amount > 0 AND {feed} IS NOT NULL GROUP BY feed, hash(customer), day)
             GROUP BY 1, 2, 3 ORDER BY 1, 2, 3""",
     )
     found: dict[str, dict[int, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))

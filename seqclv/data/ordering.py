@@ -11,6 +11,8 @@ from seqclv.data.counts import kept
 from seqclv.data.database import run
 from seqclv.data.events import FIRST_FURTHER_TYPE
 
+_MOST_CODES = 65_536  # of a column of feeds; more are no feeds, and stay text
+
 Vocabularies = tuple[tuple[str, ...], ...]  # one per categorical attribute
 
 
@@ -34,17 +36,32 @@ def sorted_rows(
     """SQL of the kept rows, sorted by all their columns; transaction lines stand before other events of an instant."""
     names = attribute_columns(data)
     numeric, categories = ([name for name in names if name[0] == letter] for letter in "nk")
-    texts = [name for name in names if name[0] in "mw"]
+    feeds = [_sorted_as_code(connection, name) for name in names if name[0] == "w"]
+    texts = [*(name for name in names if name[0] == "m"), *feeds]
     _register_codes(connection, {"further": further_types} | {f"k{i}": values for i, values in enumerate(words)})
-    joins = "LEFT JOIN codes_further ON further = codes_further.value " + " ".join(
-        f"LEFT JOIN codes_{name} ON staged.{name} = codes_{name}.value" for name in categories
-    )
-    code = f"coalesce(codes_further.code + {FIRST_FURTHER_TYPE}, 0)::SMALLINT AS code"
+    joins = " ".join(f"LEFT JOIN codes_{name} ON staged.{name} = codes_{name}.value" for name in categories)
+    code = "0::SMALLINT AS code"
+    if further_types:
+        joins += " LEFT JOIN codes_further ON further = codes_further.value"
+        code = f"coalesce(codes_further.code + {FIRST_FURTHER_TYPE}, 0)::SMALLINT AS code"
     coded = [f"coalesce(codes_{name}.code, -1)::INTEGER AS {name}" for name in categories]
     # Categories are compared before numbers: the last line of an instant gives its categories to the netted line.
     order = ["customer", "ts", "code", "amount", *categories, *(f"{name} NULLS FIRST" for name in numeric), "row_hash"]
     chosen = ", ".join(["customer", "ts", code, "amount", *numeric, *coded, *texts, "row_hash"])
     return f"SELECT {chosen} FROM staged {joins} WHERE {kept(until)} ORDER BY {', '.join(order)}"
+
+
+def _sorted_as_code(connection: duckdb.DuckDBPyConnection, feed: str) -> str:
+    """SQL of the feed of a row as an ENUM: it is written as text, but sorted along as a number."""
+    run(connection, f"DROP TYPE IF EXISTS {feed}")
+    query = f"SELECT DISTINCT {feed} FROM staged WHERE {feed} IS NOT NULL LIMIT {_MOST_CODES + 1}"
+    names = [str(row[0]) for row in run(connection, query)]
+    if not 0 < len(names) <= _MOST_CODES:
+        return feed
+    connection.register("vocabulary", pa.table({"value": pa.array(names, pa.string())}))
+    run(connection, f"CREATE TYPE {feed} AS ENUM (SELECT value FROM vocabulary)")
+    connection.unregister("vocabulary")
+    return f"CAST({feed} AS {feed}) AS {feed}"
 
 
 def _register_codes(connection: duckdb.DuckDBPyConnection, words: dict[str, Sequence[str]]) -> None:

@@ -113,6 +113,7 @@ def _range_bars(document: Mapping[str, Any]) -> Any:
     most = max((row.get("spend_q95") or 0 for row in document["best"]), default=0) or 1.0
 
     def bar(low: float | None, middle: float | None, high: float | None) -> Markup:
+        """The bar of a range and its middle."""
         if low is None or middle is None or high is None:
             return Markup(formats.UNKNOWN)
         marks = [f"{100 * min(value / most, 1):.1f}%" for value in (low, high, middle)]
@@ -139,6 +140,7 @@ def _judged_cell(comparison: Mapping[str, Any] | None) -> Any:
     """A function that shows one figure of one method and marks the best."""
 
     def cell(row: Mapping[str, Any], name: str, digits: int, width: str) -> Markup:
+        """The cell of one figure."""
         best = comparison is not None and comparison["leaders"][name] == row["key"]
         return Markup('<td class="{}">{}</td>').format("best " * best + width, formats.decimal(row[name], digits))
 

@@ -96,6 +96,7 @@ def classical_fit(kind: Kind, horizon_days: float) -> Fit:
     """A classical model at every cutoff, fitted and nothing else: no tiers, no levels of its own."""
 
     def fit(past: Events, cutoff: int) -> Bundle:
+        """Fit to a history that ends at the cutoff."""
         return Bundle(
             kind=kind,
             config=Config(),

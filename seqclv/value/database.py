@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from seqclv.data.database import MEMORY_LIMIT, THREADS, quoted
+from seqclv.data.database import THREADS, memory_limit, quoted
 from seqclv.errors import InputError, offenders
 from seqclv.value.columns import VALUE_SCHEMA
 
@@ -42,7 +42,7 @@ def open_values(path: Path, **further: Path) -> Iterator[duckdb.DuckDBPyConnecti
     Raises:
         InputError: a file is no table of values, or the tables hold more than one currency.
     """
-    config: dict[str, str | bool | int | float | list[str]] = {"threads": THREADS, "memory_limit": MEMORY_LIMIT}
+    config: dict[str, str | bool | int | float | list[str]] = {"threads": THREADS, "memory_limit": f"{memory_limit()}B"}
     connection = duckdb.connect(":memory:", config=config)
     try:
         for name, file in {"values_": Path(path), **further}.items():

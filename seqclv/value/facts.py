@@ -46,6 +46,7 @@ def facts(history: Events, cutoff: int, *, margin_column: str | None, channel_co
     last_gap[gap_owner[final]] = gap[final]
 
     def total(weights: FloatArray, of: IntArray) -> FloatArray:
+        """[C] sums of weights by their customers."""
         return np.asarray(np.bincount(of, weights=weights, minlength=size), dtype=np.float64)
 
     return Facts(

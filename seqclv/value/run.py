@@ -89,24 +89,8 @@ def value_store(
     base = _base(bundle, store, plan)
     economics = _economics(base, store, plan.terms)
     spread = plan.spread or (bundle.calibration.spread if bundle.calibration else None)
-    known = plan.tiers or (None if plan.new_tiers else bundle.tiers)
-    if plan.previous is not None and known is None:
-        raise InputError(
-            "Customers keep an earlier tier within boundaries that stay, but the model has none, or new ones are asked "
-            "for: store boundaries first, or leave --previous out."
-        )
-    valuer = Valuer(
-        cutoff=plan.cutoff,
-        horizons_days=horizons,
-        economics=economics,
-        base=base,
-        tier_horizon_days=HORIZON_DAYS if known is None else known.horizon_days,
-        tiers=known,
-        previous=None if plan.previous is None else PreviousTiers(plan.previous),
-        tier_tolerance=plan.tier_tolerance,
-        costs=plan.costs,
-        residual=plan.terms.residual,
-    )
+    valuer = _valuer(bundle, plan, economics, base)
+    known = valuer.tiers
     book = None if plan.costs is None or not plan.terms.residual else AcquisitionBook()
     with whole_file(Path(out)) as staging:
         spend = _write(bundle, store, valuer, plan, book, staging, advance)
@@ -128,6 +112,28 @@ def value_store(
     _write_json(document, companion(out, "totals"))
     _write_json(manifest, companion(out, "manifest"))
     return Valued(Path(out), base.customers, base.customers * len(horizons), tiers, manifest, document)
+
+
+def _valuer(bundle: Bundle, plan: Plan, economics: Economics, base: Base) -> Valuer:
+    """What values a customer, in the tiers of the plan, else in those of the model."""
+    known = plan.tiers or (None if plan.new_tiers else bundle.tiers)
+    if plan.previous is not None and known is None:
+        raise InputError(
+            "Customers keep an earlier tier within boundaries that stay, but the model has none, or new ones are asked "
+            "for: store boundaries first, or leave --previous out."
+        )
+    return Valuer(
+        cutoff=plan.cutoff,
+        horizons_days=checked_horizons(plan.horizons_days),
+        economics=economics,
+        base=base,
+        tier_horizon_days=HORIZON_DAYS if known is None else known.horizon_days,
+        tiers=known,
+        previous=None if plan.previous is None else PreviousTiers(plan.previous),
+        tier_tolerance=plan.tier_tolerance,
+        costs=plan.costs,
+        residual=plan.terms.residual,
+    )
 
 
 def companion(out: Path, what: str) -> Path:
