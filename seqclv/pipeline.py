@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from seqclv import prior
 from seqclv.bundle import Bundle, load_bundle, save_bundle
 from seqclv.config import Config, DataConfig
+from seqclv.data.covariates import missing_columns
 from seqclv.data.events import MICROSECONDS_PER_DAY, Events
 from seqclv.data.mapping import named_places
 from seqclv.data.sampling import read_sample
@@ -214,8 +215,8 @@ def _save_bundles(
 def _champion_sections(store: "Store", experiment: _Experiment) -> dict[str, Any] | None:
     """The present champion's figures on this window, or None where there is no champion.
 
-    A champion whose training ended after the window's start knows the answers: its recipe is trained again on what
-    lies before the window.
+    A champion whose training ended after the window's start knows the answers, and one that needs a calendar which this
+    log has not cannot answer: its recipe is trained again on what lies before the window.
     """
     from seqclv.tracking.registry import champion
 
@@ -223,7 +224,9 @@ def _champion_sections(store: "Store", experiment: _Experiment) -> dict[str, Any
     if present is None:
         return None
     bundle, window = load_bundle(present.bundle), experiment.window
-    if bundle.training_cutoff > window.cutoff or bundle.merge != experiment.config.data.merge:
+    alike = bundle.merge == experiment.config.data.merge
+    alike = alike and not missing_columns(window.history.calendar, bundle.calendar)
+    if bundle.training_cutoff > window.cutoff or not alike:
         experiment.announce(f"training the recipe of the champion, version {present.version}, before this window")
         bundle = retrained(
             bundle,

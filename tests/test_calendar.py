@@ -20,6 +20,8 @@ from seqclv.data.store import build_store
 from seqclv.data.windows import history, instant, outcome
 from seqclv.errors import InputError
 from seqclv.forecast.drivers import explain
+from seqclv.forecast.engines import local
+from seqclv.forecast.engines.local import Execution
 from seqclv.forecast.engines.spark_tasks import KEY, forecast
 from seqclv.forecast.engines.spark_tasks import Model as ShippedModel
 from seqclv.forecast.forecaster import predict
@@ -115,8 +117,7 @@ def test_horizons_agree_on_the_calendars_clock(bundle, store):
     np.testing.assert_allclose(predictive.discounted_transactions(horizons, 0.0), counts, rtol=1e-6)
 
 
-def test_every_way_of_scoring_gives_the_same(bundle, shop, store, tmp_path):
-    heard = []
+def test_every_way_of_scoring_gives_the_same(bundle, shop, store, tmp_path, monkeypatch):
     save_bundle(bundle, tmp_path / "bundle")
     words = ["--model", tmp_path / "bundle", "--transactions", store.path, "--cutoff", CUTOFF, "--horizons", 30, 90]
     assert main(["score", *map(str, words), "--out", str(tmp_path / "store.parquet"), "--quiet"]) == 0
@@ -131,7 +132,18 @@ def test_every_way_of_scoring_gives_the_same(bundle, shop, store, tmp_path):
     window = (AT, (30.0, 90.0))
     parts = forecast(rows.to_batches(), ShippedModel(bundle.version, files), DataConfig(), store.calendar, window)
     pd.testing.assert_frame_equal(pa.Table.from_batches(parts).to_pandas(), expected, rtol=1e-6)
-    assert not heard
+    monkeypatch.setattr(local, "WORKER_CUSTOMERS", 1)
+    two = Execution(workers=2)
+    score_log(bundle, data_of(shop), AT, [30, 90], tmp_path / "workers.parquet", execution=two)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "workers.parquet"), expected)
+
+
+@pytest.mark.slow
+def test_spark_carries_the_calendar_along(spark, bundle, shop, tmp_path):
+    for engine in ("local", "spark"):
+        score_log(bundle, data_of(shop), AT, [30, 90], tmp_path / f"{engine}.parquet", engine=engine)
+    found, expected = (pd.read_parquet(tmp_path / f"{engine}.parquet") for engine in ("spark", "local"))
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_without_its_calendar_a_model_refuses_and_says_what_to_do(bundle, shop, tmp_path, capsys):
@@ -154,8 +166,6 @@ def test_days_after_the_calendars_end_are_told_and_average(bundle, shop, store, 
     text = (shop / "calendar.csv").read_text().splitlines()
     (shop / "short.csv").write_text("\n".join(line for line in text if line[:12].strip('"') < CUTOFF or "date" in line))
     heard = []
-    from seqclv.forecast.engines.local import Execution
-
     out = tmp_path / "f.parquet"
     score_log(bundle, data_of(shop, "short.csv"), AT, [30], out, execution=Execution(announce=heard.append))
     assert any("the calendar ends with 2021-03-31, but forecasts reach to 2021-05-01" in line for line in heard)

@@ -39,14 +39,19 @@ def calendar_scales(events: Events, cutoff: int) -> dict[str, Any]:
     }
 
 
+def missing_columns(calendar: Calendar | None, features: Sequence[NumericFeature]) -> list[str]:
+    """The features that a calendar does not have."""
+    known = () if calendar is None else calendar.columns
+    return [feature.name for feature in features if feature.name not in known]
+
+
 def require_calendar(calendar: Calendar | None, features: Sequence[NumericFeature]) -> None:
     """Refuse a log without the calendar that a model was trained with.
 
     Raises:
         InputError: there is none, or a column is missing.
     """
-    known = () if calendar is None else calendar.columns
-    missing = [f"'{feature.name}'" for feature in features if feature.name not in known]
+    missing = [f"'{name}'" for name in missing_columns(calendar, features)]
     if missing:
         raise InputError(
             f"A model that was trained with a calendar needs the calendar of the days ahead, but this log has none of "

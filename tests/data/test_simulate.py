@@ -126,3 +126,21 @@ def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
 
 def test_the_smallest_base_is_one_purchase() -> None:
     assert simulate(SimulationConfig(customers=1, days=1, mean_events=1)).transactions.num_rows == 1
+
+
+def test_purchases_double_on_the_days_of_a_campaign_and_the_calendar_tells_them(tmp_path: Path) -> None:
+    base = simulate(replace(CONFIG, campaign_effect=2.0))
+    write(base, tmp_path / "log.parquet", calendar=tmp_path / "calendar.csv")
+    calendar = pd.read_csv(tmp_path / "calendar.csv", parse_dates=["date"])
+    assert len(calendar) == CONFIG.days + 365
+    lines, people = base.transactions.to_pandas(), base.customers.to_pandas()
+    repeats = lines[lines["timestamp"] > lines.groupby("customer_id")["timestamp"].transform("min")]
+    days = calendar["date"][: CONFIG.days]
+    rate = np.array([people["rate"][(people["acquired"] < day) & (people["dropout"] > day)].sum() for day in days])
+    bought = repeats["timestamp"].dt.normalize().value_counts().reindex(days, fill_value=0).to_numpy()
+    campaign = calendar["campaign"][: CONFIG.days].to_numpy() == 1
+    busy, quiet = (bought[kind].sum() / rate[kind].sum() for kind in (campaign, ~campaign))
+    assert busy / quiet == pytest.approx(2.0, rel=0.06)
+    plain = simulate(CONFIG)
+    assert plain.calendar == base.calendar
+    assert plain.transactions != base.transactions
