@@ -24,6 +24,9 @@ ROOT = Path(__file__).parent.parent
 def main() -> int:
     """Run the study and write the page."""
     args = _parser().parse_args()
+    if args.page_of is not None:
+        args.out.write_text(feedback_page(json.loads(args.page_of.read_text())))
+        return 0
     try:
         config = replace(read_config(overrides=args.set), ensemble=args.ensemble, accelerator="cpu")
     except InputError as error:
@@ -47,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="change the configuration")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "feedback.md", metavar="FILE")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the figures")
+    parser.add_argument("--page-of", type=Path, metavar="FILE", help="write the page of figures that --json wrote")
     return parser
 
 

@@ -1,5 +1,6 @@
 """The page about what feedback is worth, from the document of `seqclv.evaluation.feedback_study` alone."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,7 +32,8 @@ def feedback_page(document: Mapping[str, Any]) -> str:
         f"A model of {networks} is trained on what lies before {setting['cutoff']}, once without and once with the "
         f"reviews, and both forecast the churn of the same customers over the {setting['horizon_days']:g} days after. "
         "The purchases are the same in all cases, so losses are compared customer by customer. The standard error is "
-        "that of the paired difference over customers; the chance of training is seen in the bases' own differences.",
+        "that of the paired difference over customers, or over the bases, which hold the chance of training as well, "
+        "where that is larger; a difference is clear beyond two of it.",
         "",
         *_losses(kinds),
         "",
@@ -60,16 +62,23 @@ def _losses(kinds: Sequence[Mapping[str, Any]]) -> list[str]:
         bases = ", ".join(f"{value:+.4f}" for value in row["by_base"])
         lines.append(
             f"| {row['kind']} | {row['customers']:,} | {row['without']:.4f} | {row['with']:.4f} | "
-            f"{row['difference']:+.4f} | {row['error']:.4f} | {bases} |"
+            f"{row['difference']:+.4f} | {_error(row):.4f} | {bases} |"
         )
     return lines
 
 
+def _error(row: Mapping[str, Any]) -> float:
+    """The standard error over customers or over bases, the larger one; a single base tells nothing of the second."""
+    bases = row["by_base"]
+    between = statistics.stdev(bases) / len(bases) ** 0.5 if len(bases) > 1 else 0.0
+    return max(float(row["error"]), between)
+
+
 def _sentence(row: Mapping[str, Any]) -> str:
     name, share = row["kind"][0].upper() + row["kind"][1:], abs(row["difference"]) / row["without"]
-    if row["difference"] < -_CLEAR * row["error"]:
+    if row["difference"] < -_CLEAR * _error(row):
         return f"- {name}: better by {share:.1%} of the log-loss, clearly."
-    if row["difference"] > _CLEAR * row["error"]:
+    if row["difference"] > _CLEAR * _error(row):
         return f"- {name}: worse by {share:.1%} of the log-loss, clearly."
     return f"- {name}: no clear difference ({row['difference'] / row['without']:+.1%})."
 

@@ -53,4 +53,7 @@ def test_the_page_says_better_only_where_the_difference_is_clear():
     page = feedback_page({"setting": facts | {"networks": 1}, "kinds": kinds, "versions": "seqclv 1"})
     assert "Every second purchase is reviewed: better by 5.0% of the log-loss, clearly." in page
     assert "Only the angry answer: no clear difference (-5.0%)." in page
+    rows = [kinds[0] | {"by_base": [-0.06, 0.02]}, kinds[1]]  # the bases tell of more chance than the customers do
+    page = feedback_page({"setting": facts | {"networks": 1}, "kinds": rows, "versions": "seqclv 1"})
+    assert "Every second purchase is reviewed: no clear difference (-5.0%)." in page
     assert "the silent goes from 50.0% to 45.0%" in page
