@@ -137,7 +137,8 @@ def _trainer(
     config: Config, steps: int, loader: HistoryDataModule, callbacks: list[Callback], work: Path, processes: int
 ) -> lightning.Trainer:
     settings = config.training
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     gpu = torch.cuda.is_available() and config.accelerator != "cpu"
     if not gpu:
         torch.set_num_threads(1)  # small matrices: a second thread costs more than it brings

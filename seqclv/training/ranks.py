@@ -14,6 +14,7 @@ end of its input and ends at once; when one dies, the others are ended.
 import json
 import os
 import queue
+import shutil
 import signal
 import socket
 import subprocess
@@ -99,17 +100,20 @@ def fit_in_processes(
         )
     started = time.perf_counter()
     place = work / "processes"
-    write_events(history, place)
     setting = {"cutoff": cutoff, "horizon_days": horizon_days, "config": asdict(config), "work": str(work)}
-    _run(crew, {**setting, "together": crew.together, "quiet": quiet}, observer)
     start = starting_point(history, cutoff, config)
     found: dict[int, tuple[Network, list[dict[str, float]]]] = {}
-    for rank in range(1 if crew.together else crew.number):
-        weights, told = (place / name.format(rank=rank) for name in _LEFT)
-        curves = json.loads(told.read_text())
-        numbers = crew.role(rank, config.ensemble).networks or range(config.ensemble)
-        networks = _read_networks(weights, start, len(numbers))
-        found |= dict(zip(numbers, zip(networks, curves, strict=True), strict=True))
+    try:
+        write_events(history, place)
+        _run(crew, {**setting, "together": crew.together, "quiet": quiet}, observer)
+        for rank in range(1 if crew.together else crew.number):
+            weights, told = (place / name.format(rank=rank) for name in _LEFT)
+            curves = json.loads(told.read_text())
+            numbers = crew.role(rank, config.ensemble).networks or range(config.ensemble)
+            networks = _read_networks(weights, start, len(numbers))
+            found |= dict(zip(numbers, zip(networks, curves, strict=True), strict=True))
+    finally:
+        shutil.rmtree(place, ignore_errors=True)  # it holds customers
     in_order = [found[i] for i in range(config.ensemble)]
     seconds = time.perf_counter() - started
     return fit_result(start, [network for network, _ in in_order], [curve for _, curve in in_order], seconds)
