@@ -51,7 +51,7 @@ def _remove_abandoned(directory: Path) -> None:
     try:
         if time.time() - directory.stat().st_mtime < _ABANDONED_SECONDS:
             return
-        with (directory / _LOCK).open("rb") as lock:
+        with (directory / _LOCK).open("ab") as lock:  # a run killed as it began or ended has left none
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(directory, ignore_errors=True)
     except OSError:  # another run is at work there, or has just begun or ended

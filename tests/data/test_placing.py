@@ -58,6 +58,9 @@ def test_what_killed_runs_left_is_removed_and_running_ones_are_left_alone(tmp_pa
         (abandoned / "lock").touch()
         (abandoned / "spill").touch()
         os.utime(abandoned, (old, old))
+        unlocked = tmp_path / ".store.scratch-unlocked"  # of a run that was killed as it began
+        unlocked.mkdir()
+        os.utime(unlocked, (old, old))
         with scratch_beside(tmp_path / "store") as other:
             assert sorted(tmp_path.iterdir()) == sorted([running, other])
     assert not list(tmp_path.iterdir())
