@@ -28,6 +28,7 @@ from seqclv.config import Config
 from seqclv.errors import InputError
 from seqclv.files import whole_directory
 from seqclv.model.network import Network
+from seqclv.model.weights import joined_weights, weights_of
 from seqclv.tiers import Tiers
 from seqclv.version import __version__
 
@@ -94,8 +95,7 @@ def save_bundle(bundle: Bundle, directory: Path) -> None:
 
 
 def _weights(bundle: Bundle) -> bytes:
-    tensors = {f"{i}.{name}": t for i, net in enumerate(bundle.networks) for name, t in net.state_dict().items()}
-    return save_tensors({name: tensor.contiguous() for name, tensor in sorted(tensors.items())})
+    return save_tensors(joined_weights(bundle.networks))
 
 
 def _document(bundle: Bundle, files: Mapping[str, bytes]) -> bytes:
@@ -215,8 +215,7 @@ def _networks(files: Mapping[str, bytes], config: Config, schema: FeatureSchema,
     for i in range(number):
         with torch.random.fork_rng(devices=[]):  # the initial weights that are drawn here are replaced at once
             network = Network(config.model, schema)
-        prefix = f"{i}."
-        state = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+        state = weights_of(tensors, i)
         state.setdefault("trend", torch.zeros_like(network.trend))  # networks from before it follow no trend
         network.load_state_dict(state)
         networks.append(network.eval())

@@ -27,6 +27,7 @@ from seqclv.data.sampling import uniforms
 from seqclv.data.statistics import simulated_statistics, statistics
 from seqclv.data.windows import Outcome
 from seqclv.evaluation.compare import Contestant, Window, evaluate_contestant, predictor
+from seqclv.evaluation.metrics import pit_from_pmf
 from seqclv.evaluation.scores import Scores, sections
 from seqclv.predictive import FloatArray
 from seqclv.training.train import classical_bundle, train_bundle
@@ -201,13 +202,14 @@ def calibration(bases: int, seed: int) -> dict[str, Any]:
         window = simulated_window(base, float(np.exp(random.uniform(np.log(0.05), np.log(1.0)))))
         predictive = predictor(shown_prior(window), window.cutoff)(window.history)
         probability = predictive.churn_probability([window.horizon_days])
-        if probability is None:
-            raise ValueError("the prior gives probabilities of churn")
-        churn.append(probability[:, 0])
-        gone.append(window.actual.transactions == 0)
         maximum = int(min(window.actual.transactions.max() + 50, 1_500))
         pmf = predictive.transaction_pmf(window.horizon_days, maximum)
-        pit.append(_pit(pmf, np.minimum(window.actual.transactions, maximum).astype(np.int64), random))
+        if probability is None or pmf is None:
+            raise ValueError("the prior gives probabilities of churn and of counts")
+        churn.append(probability[:, 0])
+        gone.append(window.actual.transactions == 0)
+        counted = np.minimum(window.actual.transactions, maximum)
+        pit.append(pit_from_pmf(pmf, counted, random.random(len(counted))))
     probability, left = np.concatenate(churn), np.concatenate(gone).astype(np.float64)
     order = np.array_split(np.argsort(probability, kind="stable"), 10)
     shares = np.histogram(np.concatenate(pit), bins=_PIT_BINS, range=(0, 1))[0] / len(probability)
@@ -218,14 +220,6 @@ def calibration(bases: int, seed: int) -> dict[str, Any]:
         "actual": [float(left[rows].mean()) for rows in order],
         "pit": shares.tolist(),
     }
-
-
-def _pit(pmf: Any, count: np.ndarray, random: np.random.Generator) -> FloatArray:
-    total = np.cumsum(pmf, axis=1)
-    rows = np.arange(len(count))
-    upper = total[rows, count]
-    lower = np.where(count > 0, total[rows, np.maximum(count - 1, 0)], 0.0)
-    return np.asarray(np.clip(lower + random.random(len(count)) * (upper - lower), 0, 1))
 
 
 def ranges(windows: Mapping[str, Window], bases: int) -> dict[str, Any]:

@@ -32,13 +32,13 @@ def between_networks(bundle: Bundle, past: Events, cutoff: int) -> dict[str, Any
         past: merged histories before the cutoff; of a large base every n-th customer is asked.
         cutoff: microseconds.
     """
-    if len(bundle.networks) < 2:
+    trained = bundle.networks[: bundle.config.ensemble]  # behind them may stand the untrained prior
+    if len(trained) < 2:
         return None
     step = max(1, -(-past.customers // MOST_CUSTOMERS))
     sample = past.select(np.arange(0, past.customers, step, dtype=np.int64))
     spend = {
-        i: _expected_spend(replace(bundle, networks=(network,)), sample, cutoff)
-        for i, network in enumerate(bundle.networks)
+        i: _expected_spend(replace(bundle, networks=(network,)), sample, cutoff) for i, network in enumerate(trained)
     }
     return _described(spend, "networks", cutoff)
 

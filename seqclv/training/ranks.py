@@ -37,6 +37,7 @@ from seqclv.data.handover import read_events, write_events
 from seqclv.errors import InputError
 from seqclv.forecast.engines.local import usable_cores
 from seqclv.model.network import Network
+from seqclv.model.weights import joined_weights, weights_of
 from seqclv.training.fit import FitResult, Observer, Role, fit_networks, fit_result
 from seqclv.training.start import Start, starting_point
 
@@ -123,8 +124,7 @@ def _read_networks(path: Path, start: Start, number: int) -> list[Network]:
     tensors, networks = load_file(path), []
     for index in range(number):
         network = start.network()
-        prefix = f"{index}."
-        network.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
+        network.load_state_dict(weights_of(tensors, index))
         networks.append(network.eval())
     return networks
 
@@ -221,9 +221,8 @@ def main() -> None:
         role=crew.role(rank, config.ensemble),
     )
     if speaks:
-        tensors = {f"{i}.{name}": t for i, net in enumerate(result.networks) for name, t in net.state_dict().items()}
         weights, told = (work / "processes" / name.format(rank=rank) for name in _LEFT)
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, weights)
+        save_file(joined_weights(result.networks), weights)
         told.write_text(json.dumps(result.curves))
 
 

@@ -15,7 +15,7 @@ from seqclv.bundle import Bundle
 from seqclv.data.events import PURCHASE, Events, FloatArray
 from seqclv.data.sampling import uniforms
 from seqclv.data.windows import history, outcome
-from seqclv.evaluation.metrics import bias, log_loss
+from seqclv.evaluation.metrics import bias, coverage, log_loss, pit_from_pmf
 from seqclv.forecast.forecaster import LEVELS, predict
 from seqclv.value.newcomers import newcomers
 from seqclv.value.prospects import check
@@ -48,9 +48,7 @@ def judge_one_purchase(bundle: Bundle, events: Events, cutoff: int, horizon_days
     gone = actual.transactions == 0
     churn = forecast.churn_probability([horizon_days])[:, 0]
     ranges = forecast.spend_quantiles([horizon_days], LEVELS)
-    within = None
-    if ranges is not None:
-        within = float(((ranges[:, 0, 0] <= actual.spend) & (actual.spend <= ranges[:, 0, -1])).mean())
+    within = None if ranges is None else coverage(ranges[:, 0, 0], ranges[:, 0, -1], actual.spend)
     return {
         "customers": past.customers,
         "transactions_bias": bias(forecast.expected_transactions([horizon_days])[:, 0], actual.transactions),
@@ -72,10 +70,7 @@ def _most(transactions: FloatArray) -> int:
 
 def _coverage(past: Events, pmf: FloatArray, actual: FloatArray) -> float:
     """Share of the randomized transforms in [0.05, 0.95]."""
-    count, row = actual.astype(int), np.arange(len(actual))
-    cdf = np.cumsum(pmf, axis=1)
-    below = np.where(count > 0, cdf[row, np.maximum(count - 1, 0)], 0.0)
-    place = below + (cdf[row, count] - below) * uniforms(past.customer_id, 1, _PIT_KEY)[:, 0]
+    place = pit_from_pmf(pmf, actual, uniforms(past.customer_id, 1, _PIT_KEY)[:, 0])
     return float(((place >= LEVELS[0]) & (place <= LEVELS[-1])).mean())
 
 

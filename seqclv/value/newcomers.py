@@ -24,6 +24,7 @@ import numpy.typing as npt
 from seqclv.data.events import MICROSECONDS_PER_DAY, Events, IntArray
 from seqclv.data.features import ledger
 from seqclv.data.windows import search
+from seqclv.forecast.forecaster import LEVELS
 from seqclv.predictive import FloatArray
 
 PRIOR_NEWCOMERS = 50.0  # weight of those who share one attribute less
@@ -31,7 +32,6 @@ RECENT_DAYS = 365.0  # newcomers of the last year are the ones like those to com
 FEWEST = 20  # newcomers that a forecast needs
 MOST = 50_000  # newcomers that are looked at, the latest
 QUARTILES = (0.25, 0.5, 0.75)  # between which the values of a numeric attribute count as the same
-LEVELS = (0.05, 0.50, 0.95)
 
 Words = npt.NDArray[np.object_]  # values of an attribute; None is missing
 
