@@ -1,8 +1,9 @@
 """Simulated bases of many kinds: customers and their merged events, drawn from a `BaseLaw`.
 
-Purchases follow one another by Gamma gaps on the base's clock, which runs faster where its activity is higher.
-A customer leaves at an exponential time of Gamma-distributed hazard (Schmittlein, Morrison and Colombo 1987), or after
-a purchase with a Beta-distributed probability (Fader, Hardie and Lee 2005), whichever comes first.
+Purchases follow one another by Gamma gaps on the base's clock, which runs faster where its activity is higher; some
+bases have customers who pause, or who leave out beats of a rhythm. A customer leaves at an exponential or Weibull time
+of Gamma-distributed hazard (Schmittlein, Morrison and Colombo 1987), or after a purchase with a Beta-distributed
+probability (Fader, Hardie and Lee 2005), whichever comes first.
 
 Shape: C customers, E events, S segments.
 """
@@ -55,6 +56,9 @@ class _Customers:
     gone: FloatArray
     rate: FloatArray  # per day of the base's clock
     regularity: FloatArray
+    skip: FloatArray  # chance that a beat is left out
+    pause: FloatArray  # chance that a gap is a pause
+    pause_length: FloatArray
     allowance: IntArray  # purchases after which the customer leaves
 
 
@@ -131,14 +135,24 @@ def _customers(random: np.random.Generator, law: BaseLaw, customers: int) -> _Cu
     joined = _joining(random, law, customers)
     hazard = pick(buying.hazard) * random.gamma(pick(buying.hazard_shape)) / pick(buying.hazard_shape)
     hazard = hazard * np.maximum(relative, 1e-3) ** pick(buying.hazard_link)
-    life = random.exponential(1.0, customers) / np.maximum(hazard, 1e-9) * law.span_days
+    life = random.exponential(1.0, customers) ** (1 / pick(buying.life_shape))
+    life = life / np.maximum(hazard, 1e-9) * law.span_days
     return _Customers(
         joined=joined,
         gone=joined + np.minimum(life, 1e6),
         rate=np.maximum(pick(buying.rate) * relative, 1e-6) / law.span_days,
         regularity=pick(buying.regularity),
+        skip=_chance(random, pick(buying.skip)),
+        pause=_chance(random, pick(buying.pause)),
+        pause_length=pick(buying.pause_length),
         allowance=_allowance(random, buying, segment),
     )
+
+
+def _chance(random: np.random.Generator, mean: FloatArray) -> FloatArray:
+    """[C] chances of a Beta law of this mean [C], zero where the mean is."""
+    kept = np.maximum(mean, 1e-6)
+    return np.where(mean > 0, np.minimum(random.beta(2 * kept, 2 * (1 - kept)), 0.9), 0.0)
 
 
 def _allowance(random: np.random.Generator, buying: BuyingLaw, segment: IntArray) -> IntArray:
@@ -166,8 +180,7 @@ def purchase_days(random: np.random.Generator, law: BaseLaw, people: _Customers)
     owners, days = [np.arange(len(people.joined))], [people.joined]
     done = 1
     while len(who) and done < MOST_PURCHASES:
-        shape = people.regularity[who, None]
-        gap = random.gamma(np.broadcast_to(shape, (len(who), _BLOCK))) / shape / people.rate[who, None]
+        gap = _gaps(random, people, who)
         moment = reached[who, None] + np.cumsum(gap, axis=1)
         day = np.interp(moment, clock, grid, right=np.inf)
         number = done + 1 + np.arange(_BLOCK)
@@ -179,6 +192,20 @@ def purchase_days(random: np.random.Generator, law: BaseLaw, people: _Customers)
         who = who[real[:, -1]]
         done += _BLOCK
     return np.concatenate(owners), np.concatenate(days)
+
+
+def _gaps(random: np.random.Generator, people: _Customers, who: IntArray) -> FloatArray:
+    """[n, _BLOCK] the next gaps of some customers, on the base's clock."""
+    size = (len(who), _BLOCK)
+    shape = people.regularity[who, None]
+    gap = random.gamma(np.broadcast_to(shape, size)) / shape / people.rate[who, None]
+    skip, pause = people.skip[who, None], people.pause[who, None]
+    if skip.any():
+        gap *= random.geometric(np.broadcast_to(1 - skip, size))
+    if pause.any():
+        length = random.exponential(1.0, size) * people.pause_length[who, None]
+        gap *= np.where(random.random(size) < pause, length, 1.0)
+    return gap
 
 
 def _amounts(random: np.random.Generator, law: AmountLaw, rate: FloatArray, owner: IntArray) -> FloatArray:

@@ -1,7 +1,8 @@
 """Eight held-out kinds of simulated bases, drawn by other laws than those that the prior is trained on.
 
-The first three are the classical processes, in their own parameters; the others lie outside what
-`seqclv.data.laws` can draw: lognormal gaps, power laws, customers who pause, lapsing subscriptions, seasonal gifts.
+The first three are the classical processes, in their own parameters. Customers who pause and lapsing subscriptions
+are known to `seqclv.data.laws` in kind, by other laws of gaps, pauses and lives. The others lie outside what it can
+draw: lognormal gaps, power laws, seasonal gifts.
 
 Shape: C customers; times in days since the log's begin.
 """
@@ -53,9 +54,13 @@ def _law(span: float) -> BaseLaw:
         rate_shape=one,
         rate_tail=one,
         regularity=one,
+        skip=0 * one,
+        pause=0 * one,
+        pause_length=one,
         hazard=one,
         hazard_shape=one,
         hazard_link=one,
+        life_shape=one,
         quit=one,
         quit_weight=one,
         once=0.0,

@@ -6,7 +6,7 @@ bases that companies have lie inside them; `seqclv.data.bases` draws the custome
 Shape: S segments of customers; T days of the clock grid.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ _SEGMENTS = (0.5, 0.3, 0.2)  # probabilities of one, two and three segments
 _FUTURE_SPANS = 1.5  # how far beyond the history a base is simulated
 _ACQUISITION_KNOTS = 60
 _PANEL_SHARE = 0.12  # bases of regular customers: hardly anybody buys once or leaves
+_SUBSCRIPTION_SHARE = 0.06  # bases whose purchases keep a strict rhythm until the customer leaves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +29,13 @@ class BuyingLaw:
     rate_shape: FloatArray  # of the Gamma law of rates
     rate_tail: FloatArray  # spread of a further lognormal factor: the whales
     regularity: FloatArray  # Gamma shape of gaps: 1 is Poisson, above it regular, below it in clusters
+    skip: FloatArray  # mean chance that a beat of a customer's rhythm is left out
+    pause: FloatArray  # mean share of a customer's gaps that are pauses
+    pause_length: FloatArray  # of a pause, ordinary gaps
     hazard: FloatArray  # mean dropout hazard per span
     hazard_shape: FloatArray  # of the Gamma law of hazards
     hazard_link: FloatArray  # power of the rate that the hazard is proportional to
+    life_shape: FloatArray  # of the Weibull law of lives given the hazard: below 1 those who stayed stay on
     quit: FloatArray  # mean probability of dropping out right after a purchase
     quit_weight: FloatArray  # sum of the Beta law's parameters: large where all customers are alike
     once: float  # share of customers who buy once and never again
@@ -74,7 +79,15 @@ def draw_law(random: np.random.Generator) -> BaseLaw:
     panel = random.random() < _PANEL_SHARE
     if panel:
         before = span * random.uniform(0.1, 1.0)
+    subscription = not panel and random.random() < _SUBSCRIPTION_SHARE
     activity = _activity(random, span, before)
+    if subscription and random.random() < 0.7:  # charges come by the calendar, not when people like to buy
+        activity = np.ones_like(activity)
+    buying, amounts = _panel(random) if panel else _buying(random), _amounts(random)
+    if subscription:
+        buying = _in_rhythm(random, buying)
+        if random.random() < 0.6:
+            amounts = replace(amounts, prices=int(random.integers(1, 6)), quantity=0.0)
     return BaseLaw(
         span_days=span,
         future_days=_FUTURE_SPANS * span,
@@ -85,8 +98,8 @@ def draw_law(random: np.random.Generator) -> BaseLaw:
         zeros=float(random.uniform(0, 0.1)) if random.random() < 0.15 else 0.0,
         others=float(random.uniform(0.05, 1.5)) if random.random() < 0.15 else 0.0,
         others_stop=bool(random.random() < 0.5),
-        buying=_panel(random) if panel else _buying(random),
-        amounts=_amounts(random),
+        buying=buying,
+        amounts=amounts,
     )
 
 
@@ -107,12 +120,34 @@ def _buying(random: np.random.Generator) -> BuyingLaw:
         rate_shape=_log_uniform(random, 0.2, 6, size),
         rate_tail=np.full(size, random.uniform(0.2, 1.2) if random.random() < 0.35 else 0.0),
         regularity=np.where(random.random(size) < 0.45, 1.0, _log_uniform(random, 0.35, 6, size)),
+        **_pauses(random, size),
         hazard=np.where(leaving < 0.75, hazard, 1e-4),
         hazard_shape=_log_uniform(random, 0.25, 6, size),
         hazard_link=np.full(size, random.uniform(0, 1) if random.random() < 0.25 else 0.0),
+        life_shape=_log_uniform(random, 0.5, 2, size) if random.random() < 0.3 else np.ones(size),
         quit=np.where((leaving > 0.5) & (leaving < 0.95), np.minimum(quit_, 0.8), 0.0),
         quit_weight=_log_uniform(random, 0.6, 20, size),
         once=float(random.beta(1.2, 1.6)) if random.random() < 0.45 else 0.0,
+    )
+
+
+def _pauses(random: np.random.Generator, size: int) -> dict[str, FloatArray]:
+    """Customers who pause for a while, in some bases."""
+    pause = random.uniform(0.02, 0.3, size) if random.random() < 0.15 else np.zeros(size)
+    return {"skip": np.zeros(size), "pause": pause, "pause_length": _log_uniform(random, 3, 30, size)}
+
+
+def _in_rhythm(random: np.random.Generator, buying: BuyingLaw) -> BuyingLaw:
+    """The same customers with gaps of one length, or of several of it where some beats are left out."""
+    size = len(buying.share)
+    return replace(
+        buying,
+        rate=np.clip(buying.rate, 2.0, 60.0),
+        rate_shape=_log_uniform(random, 4, 2_000, size),
+        rate_tail=np.zeros(size),
+        regularity=_log_uniform(random, 20, 2_000, size),
+        skip=random.uniform(0.02, 0.4, size) if random.random() < 0.6 else np.zeros(size),
+        once=0.0,
     )
 
 
@@ -126,9 +161,11 @@ def _panel(random: np.random.Generator) -> BuyingLaw:
         rate_shape=_log_uniform(random, 0.8, 8, size),
         rate_tail=np.zeros(size),
         regularity=np.where(random.random(size) < 0.45, 1.0, _log_uniform(random, 0.4, 6, size)),
+        **_pauses(random, size),
         hazard=_log_uniform(random, 1e-3, 0.5, size),
         hazard_shape=_log_uniform(random, 0.25, 6, size),
         hazard_link=np.zeros(size),
+        life_shape=np.ones(size),
         quit=np.zeros(size),
         quit_weight=np.ones(size),
         once=float(random.uniform(0, 0.1)) if random.random() < 0.3 else 0.0,
