@@ -24,6 +24,7 @@ from seqclv.data.events import FIRST_FURTHER_TYPE
 from seqclv.data.identities import TABLE as IDENTITY
 from seqclv.data.privacy import TABLE as UNPROFILED
 from seqclv.data.privacy import Objections, mentions_forgotten
+from seqclv.data.report import isoformat
 from seqclv.data.store import REJECTS_FILE, EventStore
 from seqclv.data.transactions import REJECT_COLUMNS, Log, recounted
 from seqclv.errors import InputError
@@ -73,13 +74,35 @@ def _told(value: object) -> str:
     return (", ".join(map(str, value)) or "empty") if isinstance(value, tuple) else str(value)
 
 
-def repeated(store: EventStore, delivered: int, duplicates: int) -> list[str]:
-    """A warning where most of the `delivered` rows were there; `duplicates` are those of the store with them."""
+def require_rows_to_replace(log: Log, store: EventStore, replace_from: int | None) -> None:
+    """Refuse a delivery without a row in whose place rows of the store would be forgotten.
+
+    Raises:
+        InputError: that is so.
+    """
+    if log.counts.read or replace_from is None:
+        return
+    lines = quoted(str(store.path / LINES_FILE))
+    held = int(run(log.connection, f"SELECT count(*) FROM read_parquet({lines}) WHERE ts >= {replace_from}")[0][0])
+    if held:
+        raise InputError(
+            f"A delivery that replaces rows must have some, but it has none, and the store '{store.path}' holds "
+            f"{held:,} rows from {isoformat(replace_from)} on: deliver those days whole, or leave out --replace-from."
+        )
+
+
+def delivery_warnings(store: EventStore, counts: Counts, duplicates: int) -> list[str]:
+    """Warnings where a delivery has no rows, or where most of those kept were there.
+
+    `counts` are the delivery's, `duplicates` those of the store with it.
+    """
+    if counts.read == 0:
+        return ["This delivery has no rows: the store holds what it held."]
     repeats = duplicates - int(store.info.report["exact_duplicates"])
-    if repeats <= 0.5 * delivered:
+    if repeats <= 0.5 * counts.kept:
         return []
     return [
-        f"{repeats:,} of the {delivered:,} rows of this delivery repeat rows exactly, most likely of an earlier one: "
+        f"{repeats:,} of the {counts.kept:,} rows of this delivery repeat rows exactly, most likely of an earlier one: "
         "days that are delivered again need --replace-from."
     ]
 

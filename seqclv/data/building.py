@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seqclv.config import DataConfig
-from seqclv.data.append import repeated, with_earlier
+from seqclv.data.append import delivery_warnings, require_rows_to_replace, with_earlier
 from seqclv.data.archive import LINES_FILE
 from seqclv.data.beside import static_attributes, write_beside
 from seqclv.data.database import connect
@@ -66,15 +67,15 @@ def build(
     with scratch_beside(out) as scratch:
         finished = scratch / "store"
         with connect(scratch) as connection:
-            log = read_log(connection, data, until=until, key=key)
+            log = read_log(connection, data, until=until, key=key, delivery=delivery is not None)
             finished.mkdir()
             if delivery is None:
                 write_store(log, finished, check)
             else:
+                require_rows_to_replace(log, delivery.earlier, delivery.replace_from)
                 joined = with_earlier(log, delivery.earlier, replace_from=delivery.replace_from)
-                write_store(
-                    joined, finished, check, lambda repeats: repeated(delivery.earlier, log.counts.kept, repeats)
-                )
+                warn = partial(delivery_warnings, delivery.earlier, log.counts)
+                write_store(joined, finished, check, warn)
         if delivery is not None:
             _require_unchanged(out, delivery)
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -130,6 +130,7 @@ def read_log(
     *,
     until: int | None = None,
     key: PseudonymKey | None = None,
+    delivery: bool = False,
 ) -> Log:
     """Stage and validate the log that `data.transactions` or `data.sources` name.
 
@@ -138,13 +139,15 @@ def read_log(
         data: places and column names.
         until: microseconds since 1970; rows at or after it are left out.
         key: of pseudonyms; None: ids stay as they are.
+        delivery: whether it joins earlier rows: then it may have none.
 
     Raises:
         InputError: see `stage`.
     """
     if not data.named:
         raise InputError("A log must be named, but none is: give --transactions a file, directory or glob.")
-    return stage(connection, mapped_log(connection, data), until=until, key=key, required=True)
+    mapped = mapped_log(connection, data)
+    return stage(connection, mapped, until=until, key=key, required=True, delivery=delivery)
 
 
 def read_frame(connection: duckdb.DuckDBPyConnection, frame: "Frame", data: DataConfig, *, whole: bool = True) -> Log:
@@ -164,6 +167,7 @@ def stage(
     key: PseudonymKey | None = None,
     required: bool,
     whole: bool = True,
+    delivery: bool = False,
 ) -> Log:
     """Read all rows once into the table `staged` and check them as a whole.
 
@@ -174,6 +178,7 @@ def stage(
         key: of pseudonyms; None: ids stay as they are.
         required: whether the column of those who must not be profiled has to be there.
         whole: whether the rows are a whole log; the rules on whole logs do not hold for a part.
+        delivery: whether the rows join earlier ones: then there may be none.
 
     Raises:
         InputError: columns are of a wrong type, a file is damaged, there are no rows, zoned and unzoned timestamps are
@@ -207,7 +212,9 @@ def stage(
     )
     if whole:
         require_one_zone(zones(connection), [one.columns.timestamp for one in mapped.sources])
-        require_usable(counts, mapped.data.max_reject_share, [one.columns.customer_id for one in mapped.sources])
+        if counts.read or not delivery:
+            customers = [one.columns.customer_id for one in mapped.sources]
+            require_usable(counts, mapped.data.max_reject_share, customers)
     log = Log(connection, data, originals, counts, (), until)
     return replace(log, vocabularies=vocabularies(log.connection, log.data, log.until))
 

@@ -131,6 +131,29 @@ def test_days_delivered_again_replace_what_was_there(tmp_path: Path) -> None:
     assert same(again, corrected)
 
 
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_a_day_without_purchases_changes_nothing_but_the_warnings(tmp_path: Path, kind: str) -> None:
+    store = build_store(at(tmp_path / "log.parquet", LOG), tmp_path / "store")
+    nothing, after = at(tmp_path / "new.parquet", LOG.head(0)), instant("2030-01-01")
+    if kind == "csv":
+        LOG.head(0).to_csv(tmp_path / "new.csv", index=False)
+        nothing = replace(nothing, transactions=(str(tmp_path / "new.csv"),))
+    before = content(store)
+    later = append_store(nothing, tmp_path / "store", replace_from=after)
+    assert content(later) == before
+    assert later.info.report["rows_kept"] == len(LOG)
+    assert any("no rows" in text for text in later.info.report["warnings"])
+    assert content(append_store(nothing, tmp_path / "store")) == before
+
+
+def test_rows_are_not_forgotten_for_a_delivery_that_has_none(tmp_path: Path) -> None:
+    before = content(build_store(at(tmp_path / "log.parquet", LOG), tmp_path / "store"))
+    last = LOG["timestamp"].max().floor("D")
+    with pytest.raises(InputError, match=r"must have some, but it has none, .* holds [\d,]+ rows from"):
+        append_store(at(tmp_path / "new.parquet", LOG.head(0)), tmp_path / "store", replace_from=instant(last))
+    assert content(open_store(tmp_path / "store")) == before
+
+
 def test_a_delivery_that_comes_twice_is_kept_counted_and_warned_about(tmp_path: Path) -> None:
     build_store(at(tmp_path / "log.parquet", LOG), tmp_path / "store")
     twice = append_store(at(tmp_path / "log.parquet", LOG), tmp_path / "store")
