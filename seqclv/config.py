@@ -234,6 +234,7 @@ class TrainingConfig:
     learning_rate: float = 4e-3
     from_prior: bool = True  # start from the shipped prior, if `model` is the default; else from scratch
     prior_purchases: int = 30_000  # a base with more purchases has enough of its own and starts from scratch
+    prior_weight: int = 1_000  # purchases that the prior's weights count as, beside the base's own
     tuning_steps: int = 600  # optimizer steps of a training that starts from the prior
     tuning_rate: float = 2e-3  # its learning rate
     weight_decay: float = 0.1  # of weight matrices
@@ -250,6 +251,8 @@ class TrainingConfig:
         positive = ("max_steps", "max_epochs", "patience", "learning_rate", "gradient_clip", "batch_events")
         further = ("batch_customers", "max_customers", "max_history_events", "tuning_steps", "tuning_rate")
         _require_positive(self, (*positive, *further, "prior_purchases"))
+        if self.prior_weight < 0:
+            raise ValueError(f"prior_weight must be zero or more, not {self.prior_weight!r}")
         if self.cutoffs_per_customer is not None:
             _require_positive(self, ("cutoffs_per_customer",))
         if not 0 <= self.averaging < 1:

@@ -15,6 +15,8 @@ from seqclv import prior
 from seqclv.cli import main
 from seqclv.config import Config, DataConfig, TrainingConfig
 from seqclv.data.bases import draw_base
+from seqclv.data.events import PURCHASE
+from seqclv.data.store import events_from_frame
 from seqclv.data.windows import history, instant
 from seqclv.errors import InputError
 from seqclv.forecast.forecaster import predict
@@ -138,14 +140,26 @@ def test_the_prior_cannot_be_registered(tmp_path):
         seqclv.register(prior.DIRECTORY, "anything", tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
 
 
+@pytest.fixture(scope="module")
+def unusual_events():
+    """Customers as no simulated base has them: two purchases on following days, every three weeks."""
+    rows = [
+        (f"c{i:03d}", pd.Timestamp("2021-01-01") + pd.Timedelta(days=i % 40 + 21 * n + more), 10.0 + i % 5)
+        for i in range(150)
+        for n in range(2 + i % 8)
+        for more in (0, 1)
+    ]
+    return events_from_frame(pd.DataFrame(rows, columns=["customer_id", "timestamp", "amount"]), DataConfig())
+
+
 def tuned(events, work, **training):
     cutoff = instant(CUTOFF)
     config = Config(ensemble=1, training=TrainingConfig(max_epochs=3, **training))
     return fit_networks(history(events, cutoff, "1d"), cutoff, horizon_days=90.0, config=config, work=work, quiet=True)
 
 
-def test_training_starts_from_the_prior_and_learns(small_events, tmp_path):
-    result = tuned(small_events, tmp_path, tuning_steps=20)
+def test_training_starts_from_the_prior_and_learns(unusual_events, tmp_path):
+    result = tuned(unusual_events, tmp_path, tuning_steps=20)
     assert result.start == "prior"
     assert result.model.query_size == prior.shipped().config.model.query_size
     assert not torch.equal(result.networks[0].head.weight, prior.shipped().networks[0].head.weight)
@@ -155,6 +169,19 @@ def test_the_untrained_prior_is_one_more_network_of_the_average(small_events, tm
     result = tuned(small_events, tmp_path, tuning_steps=20)
     assert [len(result.networks), len(result.averaged)] == [1, 2]
     assert torch.equal(result.averaged[1].head.weight, prior.shipped().networks[0].head.weight)
+
+
+def test_weights_stay_the_nearer_to_the_prior_the_fewer_purchases_there_are(unusual_events, tmp_path):
+    bought = int((history(unusual_events, instant(CUTOFF), "1d").event_type == PURCHASE).sum())
+    began = prior.shipped().networks[0].head.weight
+    free, half, held = (
+        tuned(unusual_events, tmp_path / str(weight), tuning_steps=20, prior_weight=weight).networks[0].head.weight
+        for weight in (0, bought, 10**9)
+    )
+    moved = free - began
+    assert moved.abs().max() > 1e-4
+    torch.testing.assert_close(half - began, moved / 2, atol=1e-6, rtol=1e-2)
+    torch.testing.assert_close(held, began, atol=1e-6, rtol=0.0)
 
 
 def test_what_does_not_improve_the_validation_likelihood_is_not_kept(small_events, tmp_path):

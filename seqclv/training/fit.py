@@ -130,7 +130,7 @@ def _fit_one(
         return start.network().eval()
     best = torch.load(keep.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
     module.load_state_dict(best)
-    return module.network.cpu().eval()
+    return start.drawn_back(module.network.cpu()).eval()
 
 
 def _trainer(

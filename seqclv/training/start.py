@@ -27,6 +27,7 @@ class Start:
     steps: int
     learning_rate: float
     prior: Bundle | None  # None: from scratch
+    prior_share: float = 0.0  # how far a trained network's weights are drawn back to where they started
 
     @property
     def name(self) -> str:
@@ -38,6 +39,19 @@ class Start:
         if self.prior is None or self.prior.schema is None:
             return Network(self.model, self.schema)
         return started_from(self.prior.networks[0], self.prior.schema, self.model, self.schema)
+
+    def drawn_back(self, network: Network) -> Network:
+        """The trained network with its weights moved towards where they started, by the prior's share.
+
+        Weights that began at the same place may be averaged (Wortsman et al. 2022, 'Robust fine-tuning of zero-shot
+        models'). What few purchases teach holds for themselves more than for the time to come.
+        """
+        if self.prior_share:
+            with torch.no_grad():
+                began = self.network().state_dict()
+                for name, value in network.state_dict().items():
+                    value.lerp_(began[name].to(value), self.prior_share)
+        return network
 
     def validation_loss(self, network: Network, loader: HistoryDataModule) -> float:
         """Nats per window of the start on the held-out customers; infinite where training starts from scratch."""
@@ -76,7 +90,8 @@ def starting_point(history: Events, cutoff: int, config: Config) -> Start:
     described = schema_like(source.schema, history, cutoff, merge=config.data.merge)
     model = replace(source.config.model, dropout=config.model.dropout)
     schema = starting_schema(source.schema, described, derived)
-    return Start(schema, model, settings.tuning_steps, settings.tuning_rate, source)
+    share = settings.prior_weight / (settings.prior_weight + purchases)
+    return Start(schema, model, settings.tuning_steps, settings.tuning_rate, source, share)
 
 
 def starts_from_prior(config: Config) -> bool:
