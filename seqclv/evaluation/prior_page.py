@@ -43,8 +43,10 @@ def prior_page(entries: Entries, card: Mapping[str, Any], plot: str) -> str:
         '    seqclv.load("prior").forecast(log, "2024-07-01", [30, 90, 365])',
         "",
         "`train` and `backtest` start from it (`--from-scratch` turns that off) and keep it as it is where training "
-        "does not improve the likelihood of the customers held out for validation. A model is the average of the "
-        "networks trained and of the untrained prior: a small base tells little about the years to come. "
+        "does not improve the likelihood of the customers held out for validation. A small base tells little about the "
+        "time to come. So the weights of every trained network are drawn back towards the prior's, which count as "
+        f"{TrainingConfig().prior_weight:,} purchases beside the base's own (`training.prior_weight`), and a model is "
+        "the average of the trained networks and of the untrained prior. "
         "It is one network of one size: a configuration with another `model` than the default starts from scratch. "
         "So does a base of more than "
         f"{TrainingConfig().prior_purchases:,} purchases (`training.prior_purchases`): it has enough of its own. The "
@@ -69,7 +71,8 @@ def _against(entries: Entries) -> list[str]:
         "The prior, which has not been trained on a log, against Pareto/NBD with Gamma-Gamma amounts fitted to that "
         "log: the difference of the mean loss relative to the fitted model's, below zero where the prior is better, "
         "with its paired standard error over customers. Clearly better or worse is a difference of more than two "
-        "standard errors. The families are simulated, by other laws than those that the prior was trained on.",
+        "standard errors. The families are simulated, by other laws than those that the prior was trained on: it knows "
+        "pauses, rhythms and the first three families in kind, lognormal gaps, power laws and seasonal gifts not.",
         "",
         "| base | customers | " + " | ".join(LOSSES) + " |",
         "|---|---:|" + "---:|" * len(LOSSES),
