@@ -120,7 +120,7 @@ def trained_model(bench: Bench, directory: Path, steps: int | None = None) -> Pa
     from seqclv.config import Config, TrainingConfig
     from seqclv.data.store import events_from_frame
     from seqclv.data.windows import history, instant
-    from seqclv.training.train import train_bundle
+    from seqclv.training.train import trained_once
 
     if not directory.is_dir():
         bench.say("training a model on 2,000 customers")
@@ -128,15 +128,7 @@ def trained_model(bench: Bench, directory: Path, steps: int | None = None) -> Pa
         training = TrainingConfig()
         config = replace(Config(), training=replace(training, max_steps=steps or training.max_steps))
         past = history(events_from_frame(pq.read_table(bench.log(2_000)), config.data), instant(CUTOFF), "1d")
-        bundle, _ = train_bundle(
-            past,
-            instant(CUTOFF),
-            horizon_days=90.0,
-            config=config,
-            fingerprint="benchmark",
-            work=bench.work / "training",
-            quiet=True,
-        )
+        bundle = trained_once(past, instant(CUTOFF), horizon_days=90.0, config=config)
         save_bundle(bundle, directory)
     return directory
 

@@ -50,7 +50,7 @@ def main() -> int:
     study = open_study(args.out / f"study-{shipped.version}.json", lambda text: print(text, file=sys.stderr))
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         windows = _windows(args.online_retail, Path(workspace))
-        _measure(study, windows, args, Path(workspace))
+        _measure(study, windows, args)
     save_bundle(shipped.with_metrics(_on_the_card(study)), prior.DIRECTORY)
     print(write_prior_page(study.entries, shipped.training, args.page))
     return 0
@@ -77,7 +77,7 @@ def _windows(online_retail: Path | None, workspace: Path) -> dict[str, Window]:
     return found
 
 
-def _measure(study: Study, windows: dict[str, Window], args: argparse.Namespace, workspace: Path) -> None:
+def _measure(study: Study, windows: dict[str, Window], args: argparse.Namespace) -> None:
     for title, window in windows.items():
         study.add(f"log:{title}", lambda window=window: against_fitted([window]))  # type: ignore[misc]
     for family in FAMILIES:
@@ -92,12 +92,7 @@ def _measure(study: Study, windows: dict[str, Window], args: argparse.Namespace,
         for title in STARTS:
             for size in args.sizes if title in windows else ():
                 key = f"start:{title}:{size}:{seed}"
-                study.add(
-                    key,
-                    lambda w=windows[title], n=size, s=seed, k=key: start_entry(  # type: ignore[misc]
-                        w, n, s, workspace / k.replace(":", "-")
-                    ),
-                )
+                study.add(key, lambda w=windows[title], n=size, s=seed: start_entry(w, n, s))  # type: ignore[misc]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -106,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="subsets of each size; default: 5")
     parser.add_argument("--sizes", type=int, nargs="*", default=[100, 300, 1_000, 3_000], help="of the subsets")
     parser.add_argument("--bases", type=int, default=5, help="of each simulated family; default: 5")
-    parser.add_argument("--calibration-bases", type=int, default=400, help="default: 400")
+    parser.add_argument("--calibration-bases", type=int, default=1_600, help="default: 1600")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "prior", help="default: build/prior")
     parser.add_argument("--page", type=Path, default=ROOT / "docs", metavar="DIR", help="default: docs")
     return parser

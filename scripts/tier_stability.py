@@ -27,7 +27,7 @@ from seqclv.forecast.chunks import chunked
 from seqclv.forecast.forecaster import predict
 from seqclv.predictive import FloatArray
 from seqclv.tiers import HORIZON_DAYS
-from seqclv.training.train import train_bundle
+from seqclv.training.train import trained_once
 from seqclv.value.stability import tier_changes
 
 
@@ -39,7 +39,7 @@ def main() -> int:
         cutoff = instant(args.cutoff)
         with tempfile.TemporaryDirectory() as work:
             past = history(open_log(config.data, Path(work)).read(), cutoff, config.data.merge)
-            spend = {seed: _expected_spend(past, cutoff, config, seed, args.horizon, work) for seed in args.seeds}
+            spend = {seed: _expected_spend(past, cutoff, config, seed, args.horizon) for seed in args.seeds}
     except InputError as error:
         print(f"tier_stability: {error}", file=sys.stderr)
         return 2
@@ -49,16 +49,8 @@ def main() -> int:
     return 0
 
 
-def _expected_spend(past: Events, cutoff: int, config: Config, seed: int, horizon_days: float, work: str) -> FloatArray:
-    bundle, _ = train_bundle(
-        past,
-        cutoff,
-        horizon_days=horizon_days,
-        config=replace(config, seed=seed),
-        fingerprint="stability",
-        work=Path(work) / f"seed-{seed}",
-        quiet=True,
-    )
+def _expected_spend(past: Events, cutoff: int, config: Config, seed: int, horizon_days: float) -> FloatArray:
+    bundle = trained_once(past, cutoff, horizon_days=horizon_days, config=replace(config, seed=seed))
     print(f"tier_stability: seed {seed} is trained", file=sys.stderr, flush=True)
     parts = [predict(bundle, part, cutoff).expected_spend([HORIZON_DAYS])[:, 0] for part in chunked([past])]
     return np.concatenate(parts)

@@ -24,7 +24,7 @@ from seqclv.data.simulate import SimulationConfig, simulate
 from seqclv.data.store import events_from_frame, open_log
 from seqclv.data.windows import end_of_log
 from seqclv.errors import InputError
-from seqclv.training.train import train_bundle
+from seqclv.training.train import trained_once
 from seqclv.value.coverage import Fit, Judged, classical_fit, judge, rolling_totals
 
 if TYPE_CHECKING:
@@ -84,16 +84,7 @@ def _fit(args: argparse.Namespace, config: Config) -> Fit:
         return classical_fit(args.kind, args.horizon)
 
     def fit(past: Events, cutoff: int) -> Bundle:
-        with tempfile.TemporaryDirectory() as work:
-            return train_bundle(
-                past,
-                cutoff,
-                horizon_days=args.horizon,
-                config=config,
-                fingerprint="coverage",
-                work=Path(work),
-                quiet=True,
-            )[0]
+        return trained_once(past, cutoff, horizon_days=args.horizon, config=config)
 
     return fit
 

@@ -6,10 +6,8 @@ purchases, and so the held-out future, are the same, so that losses are compared
 Shape: N customers of all bases together.
 """
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +21,7 @@ from seqclv.data.windows import history, instant, outcome
 from seqclv.evaluation.metrics import log_losses
 from seqclv.forecast.chunks import chunked
 from seqclv.forecast.forecaster import predict
-from seqclv.training.train import train_bundle
+from seqclv.training.train import trained_once
 
 Announce = Callable[[str], None]
 SILENT, POOR, GOOD = "no answer", "poor answers", "good answers"
@@ -108,16 +106,7 @@ def judged(setting: Setting, seed: int, feedback: Feedback) -> Judged:
     events = events_from_frame(simulate(base).transactions, data)
     cutoff = instant(setting.cutoff)
     past = history(events, cutoff, data.merge)
-    with tempfile.TemporaryDirectory(prefix="seqclv-") as work:
-        bundle, _ = train_bundle(
-            past,
-            cutoff,
-            horizon_days=setting.horizon_days,
-            config=config,
-            fingerprint="feedback",
-            work=Path(work),
-            quiet=True,
-        )
+    bundle = trained_once(past, cutoff, horizon_days=setting.horizon_days, config=config)
     churn = [predict(bundle, part, cutoff).churn_probability([setting.horizon_days])[:, 0] for part in chunked([past])]
     actual = outcome(events, past.customer_id, cutoff, setting.horizon_days, data.merge)
     return Judged(np.concatenate(churn), actual.transactions == 0, _groups(past))

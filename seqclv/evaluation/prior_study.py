@@ -30,7 +30,7 @@ from seqclv.evaluation.compare import Contestant, Window, evaluate_contestant, p
 from seqclv.evaluation.metrics import pit_from_pmf
 from seqclv.evaluation.scores import Scores, sections
 from seqclv.predictive import FloatArray
-from seqclv.training.train import classical_bundle, train_bundle
+from seqclv.training.train import classical_bundle, trained_once
 
 LOSSES = ("churn log-loss", "CRPS of purchases", "CRPS of spend")
 START_MODELS = ("seqclv_prior", "from_prior", "from_scratch", "pareto_nbd", "boosting")
@@ -139,7 +139,7 @@ def simulated_window(base: Base, horizon_spans: float) -> Window:
     return Window(past, Outcome(number, spend, np.zeros(size)), base.cutoff, horizon)
 
 
-def start_entry(window: Window, size: int, seed: int, work: Path) -> dict[str, Any]:
+def start_entry(window: Window, size: int, seed: int) -> dict[str, Any]:
     """Models of a random subset of the window's customers, judged on a fixed sample of all of them.
 
     Returns:
@@ -150,9 +150,9 @@ def start_entry(window: Window, size: int, seed: int, work: Path) -> dict[str, A
     sample = _chosen(window, _JUDGED, 0)
     judged = Window(window.history.select(sample), _outcome(window, sample), window.cutoff, window.horizon_days)
     models: dict[str, Any] = {"seqclv_prior": shown_prior(few)}
-    models["from_prior"] = _trained(few, seed, True, work / "from_prior")
+    models["from_prior"] = _trained(few, seed, True)
     started = models["from_prior"].training["start"] == "prior"
-    models["from_scratch"] = _trained(few, seed, False, work / "from_scratch") if started else models["from_prior"]
+    models["from_scratch"] = _trained(few, seed, False) if started else models["from_prior"]
     models["pareto_nbd"] = classical_bundle(
         "pareto_nbd", few.history, few.cutoff, horizon_days=few.horizon_days, config=Config(), fingerprint=""
     )
@@ -173,19 +173,10 @@ def _outcome(window: Window, rows: np.ndarray) -> Outcome:
     return Outcome(actual.transactions[rows], actual.spend[rows], actual.refunds[rows])
 
 
-def _trained(window: Window, seed: int, from_prior: bool, work: Path) -> Bundle:
+def _trained(window: Window, seed: int, from_prior: bool) -> Bundle:
     config = Config(seed=seed)
     config = replace(config, training=replace(config.training, from_prior=from_prior))
-    bundle, _ = train_bundle(
-        window.history,
-        window.cutoff,
-        horizon_days=window.horizon_days,
-        config=config,
-        fingerprint="",
-        work=work,
-        quiet=True,
-    )
-    return bundle
+    return trained_once(window.history, window.cutoff, horizon_days=window.horizon_days, config=config)
 
 
 def calibration(bases: int, seed: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """From a base to a bundle: fit the model on what lies before a cutoff."""
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,6 +52,21 @@ def train_bundle(
     return with_tiers(with_levels(bundle, history, cutoff), history, cutoff), result
 
 
+def trained_once(history: Events, cutoff: int, *, horizon_days: float, config: Config) -> Bundle:
+    """The network for a study: nothing is shown, and nothing stays on disk."""
+    with tempfile.TemporaryDirectory(prefix="seqclv-") as work:
+        bundle, _ = train_bundle(
+            history,
+            cutoff,
+            horizon_days=horizon_days,
+            config=config,
+            fingerprint="study",
+            work=Path(work),
+            quiet=True,
+        )
+    return bundle
+
+
 def classical_bundle(
     kind: ClassicalKind, history: Events, cutoff: int, *, horizon_days: float, config: Config, fingerprint: str
 ) -> Bundle:
@@ -71,7 +87,13 @@ def classical_bundle(
 
 def portable(config: Config) -> Config:
     """The configuration as a bundle carries it: without what the log, the tracking server and the machine are."""
-    return replace(config, data=config.data.without_places(), tracking=replace(config.tracking, uri=None), devices=1)
+    return replace(
+        config,
+        data=config.data.without_places(),
+        tracking=replace(config.tracking, uri=None),
+        devices=1,
+        workers="auto",
+    )
 
 
 def _facts(history: Events) -> dict[str, object]:
