@@ -11,8 +11,9 @@ from torch import Tensor
 from seqclv.batch import DAYS_PER_YEAR, KnownDays
 from seqclv.forecast.discounting import integrals, leaving_time, squared_count, squared_spend
 from seqclv.model.process import PurchaseProcess, concatenate
-from seqclv.model.quantiles import by_support, quantiles
+from seqclv.model.quantiles import quantiles
 from seqclv.model.season import SeasonalClock
+from seqclv.model.support import by_support
 from seqclv.predictive import FloatArray
 
 _SHORTEST_DAYS, _LONGEST_DAYS = 1e-3, 1e6  # between which the median time to the next purchase is sought

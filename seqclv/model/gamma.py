@@ -3,31 +3,34 @@
 With s the shape, x the argument and l = log(x / s), let zeta = sign(l) sqrt(2 s (exp(l) - 1 - l)). Then the regularized
 incomplete gamma function is P(s, x) = Phi(zeta + d / sqrt(s)), where d is smooth in zeta and 1 / sqrt(s) (Temme 1979,
 'The asymptotic expansions of the incomplete gamma functions'). It is tabulated and interpolated linearly; the error of
-P stays below 5e-7. Small shapes take the function itself.
-
-Shape: T terms.
+P stays below 5e-7. Small shapes are raised by P(s, x) = P(s + 2, x) + x^s exp(-x) / Gamma(s + 1) (1 + x / (s + 1)).
 """
 
 import math
 from functools import cache
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-CERTAIN = 2.7  # beyond this distance between roots of shape and argument P is 0 or 1 to 2e-7
+from seqclv.model.compiled import compiled
+
+CERTAIN = 2.7  # beyond this distance between roots of shape and argument P is 0 or 1 to 2e-6
 _SMALLEST = 1.5  # shape that the table serves
 _BOUND = 7.0  # largest |zeta| of the table
 _STEPS = 800  # of zeta, from - _BOUND to _BOUND
 _ROOTS = 160  # of 1 / sqrt(s), from 0 to that of _SMALLEST
 _NEWTON = 60
-_NORMAL_DENSITY = 1 / math.sqrt(2 * math.pi)
+_BY_ZETA = _STEPS / 2 / _BOUND
+_BY_ROOT = _ROOTS * math.sqrt(_SMALLEST)
+_HALF_ROOT = math.sqrt(0.5)
 
 
 @cache
-def _table() -> Tensor:
-    """[161 x 801, flat] d by 1 / sqrt(s), then zeta, float32: it should stay in a core's cache."""
+def gamma_table() -> NDArray[np.float32]:
+    """[161, 801] d by 1 / sqrt(s), then zeta; float32, since it should stay in a core's cache."""
     zeta = torch.linspace(-_BOUND, _BOUND, _STEPS + 1, dtype=torch.float64) + 1e-9  # d is 0 / 0 at 0
-    root = torch.arange(_ROOTS + 1, dtype=torch.float64).clamp_min(0.2) / (_ROOTS * math.sqrt(_SMALLEST))
+    root = torch.arange(_ROOTS + 1, dtype=torch.float64).clamp_min(0.2) / _BY_ROOT
     shape = root.square().reciprocal().unsqueeze(-1)
     half = zeta.square() / 2 / shape
     log = torch.where(zeta > 0, torch.log1p((2 * half).sqrt() + half), -(2 * half).sqrt().maximum(half))
@@ -37,53 +40,40 @@ def _table() -> Tensor:
     x = shape * log.exp()
     below, above = torch.special.gammainc(shape, x), torch.special.gammaincc(shape, x)
     normal = torch.where(below < 0.5, torch.special.ndtri(below), -torch.special.ndtri(above))
-    return ((normal - zeta) / root.unsqueeze(-1)).float().view(-1)
+    return np.asarray(((normal - zeta) / root.unsqueeze(-1)).float().numpy())
 
 
-def gamma_terms(weight: Tensor, shape: Tensor, log_ratio: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Weighted Gamma distribution functions and their derivatives by the logarithm of the argument.
+@compiled
+def gamma_distribution(shape: float, x: float, log_ratio: float, table: NDArray[np.float32]) -> tuple[float, float]:
+    """P(s, x) and its derivative by log x, which is x^s exp(-x) / Gamma(s).
 
     Args:
-        weight: [T].
-        shape: [T] s, float64.
-        log_ratio: [T] log(x / s), x the argument, float64.
-
-    Returns:
-        [T] each, float32: weight x P(s, x), its first and second derivative by log x, and a bound of the third.
+        shape: s, above zero.
+        x: the argument, above zero.
+        log_ratio: log(x / s).
+        table: of `gamma_table`.
     """
-    rise = torch.expm1(log_ratio)  # x / s - 1
-    excess = (shape * rise).float()  # x - s
-    half = (shape * (rise - log_ratio)).clamp_min(0).float()
-    wide, weight = (weight, shape, log_ratio), weight.float()
-    root = shape.float().rsqrt()
-    zeta = torch.copysign((2 * half).sqrt(), excess)
-    value = 0.5 * weight * torch.erfc((zeta + root * _difference(zeta, root)) * -math.sqrt(0.5))
-    square = root.square()
-    stirling = 1 + (1 + square / 24) * square / 12  # Gamma(s + 1) over what Stirling's formula says
-    slope = weight * torch.exp(-half) * _NORMAL_DENSITY / (root * stirling)  # x^s exp(-x) / Gamma(s)
-    _correct_small(value, slope, *wide)
-    return value, slope, -slope * excess, slope * (excess.square() + excess + 1 / square)
+    if shape < _SMALLEST:
+        slope = math.exp(shape * (log_ratio + math.log(shape)) - x - math.lgamma(shape))
+        raised = _tabulated(shape + 2, x, log_ratio + math.log(shape / (shape + 2)), table)[0]
+        return raised + slope / shape * (1 + x / (shape + 1)), slope
+    return _tabulated(shape, x, log_ratio, table)
 
 
-def _correct_small(value: Tensor, slope: Tensor, weight: Tensor, shape: Tensor, log_ratio: Tensor) -> None:
-    """Overwrite the terms whose shapes are too small for the table."""
-    small = torch.nonzero(shape < _SMALLEST).squeeze(-1)
-    if len(small):
-        s, part = shape[small], weight[small]
-        x = s * log_ratio[small].exp()
-        value[small] = (part * torch.special.gammainc(s, x)).float()
-        slope[small] = (part * (torch.xlogy(s, x) - x - torch.lgamma(s)).exp()).float()
-
-
-def _difference(zeta: Tensor, root: Tensor) -> Tensor:
-    """[T] d, interpolated in the table; of no use where the shape is below _SMALLEST."""
-    column = ((zeta + _BOUND) * (_STEPS / 2 / _BOUND)).clamp(0, _STEPS - 0.01)
-    line = (root * (_ROOTS * math.sqrt(_SMALLEST))).clamp_max(_ROOTS - 0.01)
-    i, j = line.int(), column.int()
+@compiled
+def _tabulated(shape: float, x: float, log_ratio: float, table: NDArray[np.float32]) -> tuple[float, float]:
+    root = 1 / math.sqrt(shape)
+    excess = x - shape
+    half = max(excess - shape * log_ratio, 0.0)  # zeta^2 / 2
+    zeta = math.copysign(math.sqrt(2 * half), excess)
+    line = min(root * _BY_ROOT, _ROOTS - 0.01)
+    column = min(max((zeta + _BOUND) * _BY_ZETA, 0.0), _STEPS - 0.01)
+    i, j = int(line), int(column)
     b, a = line - i, column - j
-    at = i * (_STEPS + 1) + j
-    table = _table()
-    upper, lower = table[at], table[at + (_STEPS + 1)]
-    upper = torch.lerp(upper, table[at + 1], a)
-    lower = torch.lerp(lower, table[at + (_STEPS + 2)], a)
-    return torch.lerp(upper, lower, b)
+    upper = table[i, j] + a * (table[i, j + 1] - table[i, j])
+    lower = table[i + 1, j] + a * (table[i + 1, j + 1] - table[i + 1, j])
+    distance = upper + b * (lower - upper)
+    value = 0.5 * math.erfc(-_HALF_ROOT * (zeta + root * distance))
+    square = root * root
+    stirling = 1 + (1 + square / 24) * square / 12  # Gamma(s + 1) over what Stirling's formula says
+    return value, math.exp(-half) / (root * stirling * math.sqrt(2 * math.pi))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from seqclv.model.process import PurchaseProcess, concatenate
-from seqclv.model.quantiles import support_bound
+from seqclv.model.support import support_bound
 
 FLOATS = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 
