@@ -21,6 +21,7 @@ from seqclv.data.windows import history, instant
 from seqclv.errors import InputError
 from seqclv.forecast.forecaster import predict
 from seqclv.training.fit import fit_networks
+from seqclv.training.start import starting_point
 
 CUTOFF = "2021-07-01"
 
@@ -152,9 +153,9 @@ def unusual_events():
     return events_from_frame(pd.DataFrame(rows, columns=["customer_id", "timestamp", "amount"]), DataConfig())
 
 
-def tuned(events, work, **training):
+def tuned(events, work, *, ensemble=1, **training):
     cutoff = instant(CUTOFF)
-    config = Config(ensemble=1, training=TrainingConfig(max_epochs=3, **training))
+    config = Config(ensemble=ensemble, training=TrainingConfig(max_epochs=3, **training))
     return fit_networks(history(events, cutoff, "1d"), cutoff, horizon_days=90.0, config=config, work=work, quiet=True)
 
 
@@ -184,9 +185,28 @@ def test_weights_stay_the_nearer_to_the_prior_the_fewer_purchases_there_are(unus
     torch.testing.assert_close(held, began, atol=1e-6, rtol=0.0)
 
 
+@pytest.mark.parametrize(("weight", "tuned_ones"), [(0, 1), (1, 2), (3, 3)])
+def test_the_more_purchases_there_are_the_more_networks_begin_anew_instead_of_at_the_prior(
+    unusual_events, weight, tuned_ones
+):
+    cutoff = instant(CUTOFF)
+    past = history(unusual_events, cutoff, "1d")
+    bought = int((past.event_type == PURCHASE).sum())
+    start = starting_point(past, cutoff, Config(training=TrainingConfig(prior_weight=weight * bought)))
+    each = [start.of_network(i, 3) for i in range(3)]
+    assert [one.tunes for one in each] == [i < tuned_ones for i in range(3)]
+    began = prior.shipped().networks[0].head.weight
+    assert [torch.equal(one.network().head.weight, began) for one in each] == [one.tunes for one in each]
+
+
 def test_what_does_not_improve_the_validation_likelihood_is_not_kept(small_events, tmp_path):
     result = tuned(small_events, tmp_path, tuning_steps=20, tuning_rate=30.0)
     assert torch.equal(result.networks[0].head.weight, prior.shipped().networks[0].head.weight)
+
+
+def test_networks_that_begin_anew_are_not_kept_either_where_the_prior_is_better(small_events, tmp_path):
+    result = tuned(small_events, tmp_path, ensemble=2, tuning_steps=20, max_steps=2, prior_weight=1)
+    assert torch.equal(result.networks[1].head.weight, prior.shipped().networks[0].head.weight)
 
 
 def test_from_scratch_switches_the_prior_off(small_events, tmp_path):

@@ -89,7 +89,8 @@ def fit_networks(
         title = f"network {index + 1} of {config.ensemble}"
         row = 0 if role.networks is None else index  # other networks' bars are beside this one
         progress = EpochProgress(title, quiet=quiet, observer=observer and _for_network(observer, index), row=row)
-        networks.append(_fit_one(data, start, config, index, work / f"network-{index}", progress, role.processes))
+        begin = start.of_network(index, config.ensemble)
+        networks.append(_fit_one(data, begin, config, index, work / f"network-{index}", progress, role.processes))
         curves.append(tuple(progress.curve))
     return fit_result(start, networks, curves, time.perf_counter() - started)
 
@@ -98,7 +99,7 @@ def fit_result(
     start: Start, networks: Sequence[Network], curves: Sequence[Sequence[dict[str, float]]], seconds: float
 ) -> FitResult:
     """What a training from `start` has made."""
-    untrained = None if start.prior is None else start.network().eval()
+    untrained = None if start.prior is None else start.untrained().eval()
     every = tuple(tuple(curve) for curve in curves)
     return FitResult(start.schema, tuple(networks), every, seconds, start.name, start.model, untrained)
 
@@ -114,7 +115,7 @@ def _fit_one(
     torch.manual_seed(seed)
     loader = HistoryDataModule(data, config.training, seed)
     network = start.network()
-    before = start.validation_loss(network, loader)
+    before = start.validation_loss(loader)
     module = ForecastModule(network, config.training, data.events.customers, start.learning_rate)
     keep = ModelCheckpoint(work, filename="best", monitor="val_loss", save_last=True, enable_version_counter=False)
     early = EarlyStopping("val_loss", patience=config.training.patience, check_finite=True, verbose=False)
@@ -127,7 +128,7 @@ def _fit_one(
         trainer.fit(module, datamodule=loader, ckpt_path=last if last.is_file() else None, weights_only=True)
     after = min(metrics["val_loss"] for metrics in progress.curve)
     if start.prior is not None and not after < before:  # small bases are safe: what does not help is not kept
-        return start.network().eval()
+        return start.untrained().eval()
     best = torch.load(keep.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
     module.load_state_dict(best)
     return start.drawn_back(module.network.cpu()).eval()

@@ -8,7 +8,7 @@ import torch
 from seqclv import prior
 from seqclv.batch import FeatureSchema
 from seqclv.bundle import Bundle
-from seqclv.config import Config, ModelConfig
+from seqclv.config import Config, ModelConfig, TrainingConfig
 from seqclv.data.context import schema_like
 from seqclv.data.events import PURCHASE, Events
 from seqclv.data.loader import HistoryDataModule
@@ -20,24 +20,56 @@ from seqclv.training.objective import network_loss
 
 @dataclass(frozen=True)
 class Start:
-    """How the networks of one model begin."""
+    """How the networks of one model begin, or one of them."""
 
     schema: FeatureSchema
     model: ModelConfig
-    steps: int
-    learning_rate: float
+    settings: TrainingConfig
     prior: Bundle | None  # None: from scratch
-    prior_share: float = 0.0  # how far a trained network's weights are drawn back to where they started
+    prior_share: float = 0.0  # of what is known before training, in what is known after it
+    anew: bool = False  # on the scales of the prior, but with weights drawn at random
 
     @property
     def name(self) -> str:
         """'scratch' or 'prior'."""
         return "scratch" if self.prior is None else "prior"
 
+    @property
+    def steps(self) -> int:
+        """Of the optimizer, at most."""
+        return self.settings.tuning_steps if self.tunes else self.settings.max_steps
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the first step."""
+        return self.settings.tuning_rate if self.tunes else self.settings.learning_rate
+
+    @property
+    def tunes(self) -> bool:
+        """Whether the weights of the prior are trained on."""
+        return self.prior is not None and not self.anew
+
+    def of_network(self, index: int, ensemble: int) -> "Start":
+        """How one of several networks begins.
+
+        Of those that start from the prior as many are tuned as is its share, rounded up; the others begin anew: their
+        errors differ from those of the tuned ones, so that the average is better than either.
+        """
+        tuned = max(math.ceil(ensemble * self.prior_share), 1)
+        return replace(self, anew=self.prior is not None and index >= tuned)
+
     def network(self) -> Network:
-        """A network to train; the prior's answer where there is one, else drawn by torch's random state."""
+        """A network to train; the prior's answer where it is tuned, else drawn by torch's random state."""
+        return self.untrained() if self.tunes else Network(self.model, self.schema)
+
+    def untrained(self) -> Network:
+        """The prior, with inputs that it has not seen at zero.
+
+        Raises:
+            ValueError: there is none.
+        """
         if self.prior is None or self.prior.schema is None:
-            return Network(self.model, self.schema)
+            raise ValueError("a training from scratch has no prior")
         return started_from(self.prior.networks[0], self.prior.schema, self.model, self.schema)
 
     def drawn_back(self, network: Network) -> Network:
@@ -46,24 +78,24 @@ class Start:
         Weights that began at the same place may be averaged (Wortsman et al. 2022, 'Robust fine-tuning of zero-shot
         models'). What few purchases teach holds for themselves more than for the time to come.
         """
-        if self.prior_share:
+        if self.tunes and self.prior_share:
             with torch.no_grad():
-                began = self.network().state_dict()
+                began = self.untrained().state_dict()
                 for name, value in network.state_dict().items():
                     value.lerp_(began[name].to(value), self.prior_share)
         return network
 
-    def validation_loss(self, network: Network, loader: HistoryDataModule) -> float:
-        """Nats per window of the start on the held-out customers; infinite where training starts from scratch."""
+    def validation_loss(self, loader: HistoryDataModule) -> float:
+        """Nats per window of the prior on the held-out customers; infinite where there is none."""
         if self.prior is None:
             return math.inf
+        network = self.untrained().eval()
         total, weight = 0.0, 0.0
         with torch.no_grad():
             for batch in loader.val_dataloader():
                 windows = max(int(batch.future.weight.numel()), 1)
-                total += float(network_loss(network.eval(), batch)) * windows
+                total += float(network_loss(network, batch)) * windows
                 weight += windows
-        network.train()
         return total / max(weight, 1.0)
 
 
@@ -83,7 +115,7 @@ def starting_point(history: Events, cutoff: int, config: Config) -> Start:
     )
     purchases = int((history.event_type == PURCHASE).sum())
     if not starts_from_prior(config) or purchases > settings.prior_purchases:
-        return Start(derived, config.model, settings.max_steps, settings.learning_rate, None)
+        return Start(derived, config.model, settings, None)
     source = prior.shipped()
     if source.schema is None:  # a bundle of kind 'prior' always has one
         raise TypeError("a prior without a schema")
@@ -91,7 +123,7 @@ def starting_point(history: Events, cutoff: int, config: Config) -> Start:
     model = replace(source.config.model, dropout=config.model.dropout)
     schema = starting_schema(source.schema, described, derived)
     share = settings.prior_weight / (settings.prior_weight + purchases)
-    return Start(schema, model, settings.tuning_steps, settings.tuning_rate, source, share)
+    return Start(schema, model, settings, source, share)
 
 
 def starts_from_prior(config: Config) -> bool:
