@@ -32,6 +32,7 @@ _TOP = 50
 _TESTED = 3  # the largest customers
 _STEEPEST_TAIL = 3.0
 _LEAST_SHARE = 0.01
+_ENOUGH_LINES = 1_000_000  # tell the levels of a whole log
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +64,13 @@ def inspect(connection: duckdb.DuckDBPyConnection, data: DataConfig, last: int, 
     Raises:
         InputError: a watched column has too many values to be a feed.
     """
-    run(connection, "CREATE TEMP TABLE people AS SELECT customer, count(*) AS lines FROM lines GROUP BY customer")
+    customers = "SELECT customer, count(*) AS lines FROM lines GROUP BY customer"
+    run(connection, f"CREATE TEMP TABLE people AS SELECT customer, {_PLAIN_ID} AS plain, lines FROM ({customers})")
     whole = np.array([row[0] for row in run(connection, f"SELECT DISTINCT {_DAY_OF} AS day FROM lines ORDER BY day")])
     end = (last if until is None else until) // _DAY
-    active, levels = ({WHOLE_LOG: whole} if until is not None else {}), _levels(connection, quoted(WHOLE_LOG))
+    [[lines]] = run(connection, "SELECT count(*) FROM lines")
+    levels = _levels(connection, quoted(WHOLE_LOG), every=lines // _ENOUGH_LINES + 1)
+    active = {WHOLE_LOG: whole} if until is not None else {}
     for i, name in enumerate(data.watch or (FILE_FEED,)):
         if _is_watched(connection, f"w{i}", name):
             days = _active(connection, f"w{i}")
@@ -119,17 +123,19 @@ def _without_successor(active: Mapping[str, IntArray]) -> dict[str, IntArray]:
     return {name: days for name, days in active.items() if int(days[-1]) >= latest}
 
 
-def _levels(connection: duckdb.DuckDBPyConnection, feed: str) -> dict[str, dict[int, IntArray]]:
+def _levels(connection: duckdb.DuckDBPyConnection, feed: str, every: int = 1) -> dict[str, dict[int, IntArray]]:
     """Histograms of log amounts by feed and week; see `seqclv.data.watch.jumps`.
 
-    The largest line stands for a customer's day: the lines of one order resemble each other.
+    The largest line stands for a customer's day: the lines of one order resemble each other. Of the customers one in
+    `every` is looked at.
     """
+    some = f" AND hash(customer) % {every} = 0" if every > 1 else ""
     rows = run(
         connection,
         f"""SELECT feed, day - ((day - {_MONDAY}) % 7 + 7) % 7 AS week,
                 floor(ln(largest) * {BINS_PER_LOG})::INTEGER AS bin, count(*)
             FROM (SELECT {feed} AS feed, {_DAY_OF} AS day, max(amount) AS largest FROM lines
-                WHERE code = {PURCHASE} AND amount > 0 AND {feed} IS NOT NULL GROUP BY feed, hash(customer), day)
+                WHERE code = {PURCHASE} AND amount > 0 AND {feed} IS NOT NULL{some} GROUP BY feed, hash(customer), day)
             GROUP BY 1, 2, 3 ORDER BY 1, 2, 3""",
     )
     found: dict[str, dict[int, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
@@ -147,10 +153,10 @@ def _without_echo(found: dict[str, list[Jump]]) -> dict[str, list[Jump]]:
 
 
 def _alike(connection: duckdb.DuckDBPyConnection) -> tuple[int, list[list[str]]]:
-    groups = f"SELECT {_PLAIN_ID} AS plain, count(*) AS ids FROM people GROUP BY plain HAVING count(*) > 1"
+    groups = "SELECT plain, count(*) AS ids FROM people GROUP BY plain HAVING count(*) > 1"
     [[customers]] = run(connection, f"SELECT coalesce(sum(ids), 0)::BIGINT FROM ({groups})")
     some = [row[0] for row in run(connection, f"SELECT plain FROM ({groups}) ORDER BY plain LIMIT 3")]
-    query = f"SELECT customer FROM people WHERE {_PLAIN_ID} = ? ORDER BY customer LIMIT 3"
+    query = "SELECT customer FROM people WHERE plain = ? ORDER BY customer LIMIT 3"
     return customers, [[row[0] for row in connection.execute(query, [plain]).fetchall()] for plain in some]
 
 
@@ -159,8 +165,8 @@ def _suspicious(connection: duckdb.DuckDBPyConnection) -> tuple[tuple[str, float
     top = run(connection, f"SELECT customer, lines FROM people ORDER BY lines DESC, customer LIMIT {_TOP}")
     [[total]] = run(connection, "SELECT sum(lines)::BIGINT FROM people")
     words = ", ".join(quoted(word) for word in PLACEHOLDERS)
-    query = f"""SELECT customer, lines FROM people WHERE {_PLAIN_ID} IN ({words})
-        OR regexp_full_match({_PLAIN_ID}, '-?0+|9{{5,}}|-9+') ORDER BY lines DESC, customer LIMIT 100"""
+    query = f"""SELECT customer, lines FROM people WHERE plain IN ({words})
+        OR regexp_full_match(plain, '-?0+|9{{5,}}|-9+') ORDER BY lines DESC, customer LIMIT 100"""
     suspicious = [(str(name), int(lines), "looks like a placeholder") for name, lines in run(connection, query)]
     known = {name for name, _, _ in suspicious}
     sizes = np.array([row[1] for row in top], dtype=np.float64)

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from seqclv.config import DataConfig
+from seqclv.data import inspection
 from seqclv.data.simulate import SimulationConfig, simulate
 from seqclv.data.store import build_store
 from seqclv.data.watch import BINS_PER_LOG, gaps, jumps, stale
@@ -155,6 +156,20 @@ def test_a_dead_file_is_named_but_a_finished_part_of_the_log_is_not(tmp_path: Pa
     store = build_store(DataConfig(transactions=(f"{tmp_path}/*.parquet",)), tmp_path / "store")
     [warning] = store.info.report["warnings"]
     assert "web-2.parquet' has had no event since 2021-01-15" in warning
+
+
+@pytest.mark.parametrize("enough", [10**6, 2_000])
+def test_cents_for_euros_in_the_whole_log_are_named_from_a_part_of_its_customers_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, enough: int
+) -> None:
+    monkeypatch.setattr(inspection, "_ENOUGH_LINES", enough)
+    log = simulate(SimulationConfig(customers=1_500, mean_events=8, seed=8, days=400)).transactions
+    frame = log.to_pandas()
+    cents = frame["timestamp"] > frame["timestamp"].max() - pd.Timedelta(days=30)
+    frame.assign(amount=frame["amount"] * np.where(cents, 100, 1)).to_parquet(tmp_path / "log.parquet")
+    store = build_store(DataConfig(transactions=(str(tmp_path / "log.parquet"),)), tmp_path / "store")
+    [warning] = store.info.report["warnings"]
+    assert "amounts of the log in the week of 2021-01" in warning
 
 
 def test_a_watched_column_must_name_feeds(tmp_path: Path) -> None:
