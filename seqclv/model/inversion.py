@@ -9,6 +9,7 @@ Shape: K behaviours of one customer; M the largest number of purchases that is n
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,16 @@ _STEPS = 100  # bisection alone would do; Halley's steps need one or two
 _TINY = 1e-300
 _HALF_ROOT = math.sqrt(0.5)
 _NORMAL_DENSITY = 1 / math.sqrt(2 * math.pi)
+
+
+class _Terms(NamedTuple):
+    """The terms of one customer's mixture."""
+
+    tail: Floats  # [K, M + 2]
+    last: NDArray[np.int64]  # [K] the largest number of purchases that is not negligible
+    customer: Floats  # [5, K]
+    log_number: Floats  # [M + 2] log n
+    table: NDArray[np.float32]
 
 
 @compiled
@@ -64,7 +75,8 @@ def invert(
         for k in range(width):
             last[k] = _fill_tail(tail[k, :size], customer[:, k], horizon)
         most = last.max()
-        total, first, variance = _join(joined, tail, last, customer)
+        terms = _Terms(tail, last, customer, log_number, table)
+        total, first, variance = _join(joined, terms)
         for j in range(len(levels)):
             mass = levels[j] - churn[i]
             if mass <= 0:
@@ -72,7 +84,7 @@ def invert(
             counts[i, j] = _count_at(tail, size, 1 - levels[j])
             mass = min(mass, total * (1 - 1e-9))  # beyond it lies no finite quantile
             log_y = _start(joined, most, mass, _gamma_start(mass / total, first, variance))
-            spend[i, j] = math.exp(_solve(log_y, mass, tail, last, customer, log_number, table))
+            spend[i, j] = math.exp(_solve(log_y, mass, terms))
     return counts, spend
 
 
@@ -83,8 +95,8 @@ def _fill_tail(tail: Floats, behaviour: Floats, horizon: float) -> int:
     P(N >= n) = (lambda / s)^n P(n, s H) with P(n, x) = 1 - sum_{j < n} x^j exp(-x) / j!: the n-th purchase comes after
     a Gamma distributed time, before dropout and horizon.
     """
-    s = behaviour[_RATE] + behaviour[_HAZARD]
-    x, buy = s * horizon, behaviour[_RATE] / s
+    s = max(behaviour[_RATE] + behaviour[_HAZARD], _TINY)
+    x, buy = max(s * horizon, _TINY), behaviour[_RATE] / s
     begin = math.floor(max(x - 9 * math.sqrt(x) - 9, 0.0))  # Poisson probabilities below it are nothing
     poisson = math.exp(begin * math.log(x) - x - math.lgamma(begin + 1.0))
     power, reached = behaviour[_WEIGHT], 1.0
@@ -113,7 +125,7 @@ def _count_at(tail: Floats, size: int, beyond: float) -> float:
 
 
 @compiled
-def _join(joined: Floats, tail: Floats, last: NDArray[np.int64], customer: Floats) -> tuple[float, float, float]:
+def _join(joined: Floats, terms: _Terms) -> tuple[float, float, float]:
     """Fill in, for each n, one Gamma distribution with the mean and variance of the behaviours' n purchases.
 
     By the transformation of Wilson and Hilferty (1931), (y / mean)^(1 / 3) is close to normal: the rows of `joined` are
@@ -123,6 +135,7 @@ def _join(joined: Floats, tail: Floats, last: NDArray[np.int64], customer: Float
     Returns:
         The weight of all n, the mean and the variance of the spend of those who buy.
     """
+    tail, last, customer = terms.tail, terms.last, terms.customer
     most = last.max()
     joined[:, : most + 1] = 0.0
     for k in range(len(last)):
@@ -193,14 +206,7 @@ def _start(joined: Floats, most: int, mass: float, log_y: float) -> float:
 
 
 @compiled
-def _distribution(
-    log_y: float,
-    tail: Floats,
-    last: NDArray[np.int64],
-    customer: Floats,
-    log_number: Floats,
-    table: NDArray[np.float32],
-) -> tuple[float, float, float, float, float]:
+def _distribution(log_y: float, terms: _Terms) -> tuple[float, float, float, float, float]:
     """The distribution function of the buyers' spend, its first two derivatives by log y, a bound of the third.
 
     And a bound of the terms' sharpness near y, one over their standard deviation by log y.
@@ -208,6 +214,7 @@ def _distribution(
     Twice the root of a Gamma variable is close to normal with variance one: this tells which terms surely lie below y,
     which surely above, and which remain.
     """
+    tail, last, customer = terms.tail, terms.last, terms.customer
     value = slope = curvature = bend = 0.0
     sharpness = 1.0
     for k in range(len(last)):
@@ -224,7 +231,7 @@ def _distribution(
         value += tail[k, 1] - tail[k, low]
         for n in range(low, high + 1):
             weight, shape = tail[k, n] - tail[k, n + 1], n * a
-            below, density = gamma_distribution(shape, x, log_ratio - log_number[n], table)
+            below, density = gamma_distribution(shape, x, log_ratio - terms.log_number[n], terms.table)
             density *= weight
             excess = x - shape
             value += weight * below
@@ -235,19 +242,11 @@ def _distribution(
 
 
 @compiled
-def _solve(
-    log_y: float,
-    mass: float,
-    tail: Floats,
-    last: NDArray[np.int64],
-    customer: Floats,
-    log_number: Floats,
-    table: NDArray[np.float32],
-) -> float:
+def _solve(log_y: float, mass: float, terms: _Terms) -> float:
     """The log y where log F(y) = log mass: steps of Halley's method inside a bracket, else bisection."""
     low, high, stride = -math.inf, math.inf, 2.0
     for _ in range(_STEPS):
-        value, slope, curvature, bend, sharpness = _distribution(log_y, tail, last, customer, log_number, table)
+        value, slope, curvature, bend, sharpness = _distribution(log_y, terms)
         if value < mass:
             low = log_y
         else:

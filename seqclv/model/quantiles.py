@@ -21,7 +21,8 @@ def quantiles(process: PurchaseProcess, horizon: float, levels: Sequence[float])
     See `transaction_quantiles` and `spend_quantiles`; both follow from the same probabilities of counts.
     """
     churn = process.churn_probability(horizon)
-    logs = (process.log_rate, process.log_hazard, process.log_shape, process.log_mean)
+    unit = process.log_mean.amax(-1, keepdim=True)  # a customer's own: squares of the largest amounts may overflow
+    logs = (process.log_rate, process.log_hazard, process.log_shape, process.log_mean - unit)
     behaviours = torch.stack([process.weight, *(part.exp() for part in logs)], dim=1)  # [N, 5, K]
     counts, spend = invert(
         behaviours.contiguous().numpy(),
@@ -31,7 +32,7 @@ def quantiles(process: PurchaseProcess, horizon: float, levels: Sequence[float])
         np.asarray(levels, dtype=np.float64),
         gamma_table(),
     )
-    return torch.from_numpy(counts), torch.from_numpy(spend)
+    return torch.from_numpy(counts), torch.from_numpy(spend) * unit.exp()
 
 
 def transaction_quantiles(process: PurchaseProcess, horizon: float, levels: Sequence[float]) -> Tensor:

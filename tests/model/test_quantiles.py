@@ -1,5 +1,7 @@
 """Quantiles against a distribution function computed by scipy, term by term."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -109,6 +111,21 @@ def test_quantiles_at_levels_that_one_purchase_of_a_sure_amount_reaches_are_that
     expected = np.exp(3) * special.gammaincinv(shape, LEVELS) / shape
     np.testing.assert_allclose(spend_quantiles(p, 50.0, levels)[0].numpy(), expected, rtol=1e-6)
     assert (transaction_quantiles(p, 50.0, levels) == 1).all()
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e200])
+def test_spend_quantiles_grow_with_the_unit_of_money_however_large_or_small_it_is(factor):
+    p = process(customers=20, seed=8)
+    other = replace(p, log_mean=p.log_mean + np.log(factor))
+    expected = spend_quantiles(p, 20.0, LEVELS) * factor
+    torch.testing.assert_close(spend_quantiles(other, 20.0, LEVELS), expected, rtol=1e-9, atol=0)
+
+
+def test_behaviours_that_never_buy_leave_no_trace():
+    p = process(customers=4, behaviours=2, seed=2)
+    never = replace(p, log_rate=torch.full_like(p.log_rate, -800.0), log_hazard=torch.full_like(p.log_rate, -800.0))
+    assert (transaction_quantiles(never, 30.0, (0.5, 0.999)) == 0).all()
+    assert (spend_quantiles(never, 30.0, (0.5, 0.999)) == 0).all()
 
 
 def test_spend_quantiles_never_fall_with_the_horizon():
