@@ -127,7 +127,7 @@ def _fit_one(
         warnings.filterwarnings("ignore", module=r"lightning\..*")  # hints about workers and logging intervals
         trainer.fit(module, datamodule=loader, ckpt_path=last if last.is_file() else None, weights_only=True)
     after = min(metrics["val_loss"] for metrics in progress.curve)
-    if start.prior is not None and not after < before:  # small bases are safe: what does not help is not kept
+    if start.tunes and not after < before:  # small bases are safe: what does not help is not kept
         return start.untrained().eval()
     best = torch.load(keep.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
     module.load_state_dict(best)
