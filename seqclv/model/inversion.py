@@ -19,7 +19,7 @@ from seqclv.model.gamma import CERTAIN, gamma_distribution
 
 Floats = NDArray[np.float64]
 _WEIGHT, _RATE, _HAZARD, _SHAPE, _MEAN = range(5)
-_NEGLIGIBLE = 1e-8  # probability of terms that are left out
+_NEGLIGIBLE = 1e-7  # probability of terms that are left out
 _NOTHING = 1e-13  # probability that ends a tail
 _PRECISE = 1e-5  # of the level, a bound of the error left by the last step of Halley's method, mostly far below it
 _CLOSE = 0.5  # largest last step, in standard deviations of the narrowest term near by
