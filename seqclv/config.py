@@ -234,7 +234,7 @@ class TrainingConfig:
     learning_rate: float = 4e-3
     from_prior: bool = True  # start from the shipped prior, if `model` is the default; else from scratch
     prior_purchases: int = 30_000  # a base with more purchases has enough of its own and starts from scratch
-    prior_weight: int = 1_000  # purchases that the prior counts as, beside the base's own
+    prior_weight: int = 1_000  # purchases that the prior's weights count as, beside the base's own
     tuning_steps: int = 600  # optimizer steps of a training that starts from the prior
     tuning_rate: float = 2e-3  # its learning rate
     weight_decay: float = 0.1  # of weight matrices

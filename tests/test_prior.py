@@ -185,16 +185,14 @@ def test_weights_stay_the_nearer_to_the_prior_the_fewer_purchases_there_are(unus
     torch.testing.assert_close(held, began, atol=1e-6, rtol=0.0)
 
 
-@pytest.mark.parametrize(("weight", "tuned_ones"), [(0, 1), (1, 2), (3, 3)])
-def test_the_more_purchases_there_are_the_more_networks_begin_anew_instead_of_at_the_prior(
-    unusual_events, weight, tuned_ones
+@pytest.mark.parametrize(("ensemble", "tuned_ones"), [(1, 1), (2, 1), (3, 1), (5, 2)])
+def test_half_of_the_networks_begin_at_the_prior_and_the_others_anew_on_its_scales(
+    unusual_events, ensemble, tuned_ones
 ):
     cutoff = instant(CUTOFF)
-    past = history(unusual_events, cutoff, "1d")
-    bought = int((past.event_type == PURCHASE).sum())
-    start = starting_point(past, cutoff, Config(training=TrainingConfig(prior_weight=weight * bought)))
-    each = [start.of_network(i, 3) for i in range(3)]
-    assert [one.tunes for one in each] == [i < tuned_ones for i in range(3)]
+    start = starting_point(history(unusual_events, cutoff, "1d"), cutoff, Config())
+    each = [start.of_network(i, ensemble) for i in range(ensemble)]
+    assert [one.tunes for one in each] == [i < tuned_ones for i in range(ensemble)]
     began = prior.shipped().networks[0].head.weight
     assert [torch.equal(one.network().head.weight, began) for one in each] == [one.tunes for one in each]
 

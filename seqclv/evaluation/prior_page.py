@@ -42,13 +42,12 @@ def prior_page(entries: Entries, card: Mapping[str, Any], plot: str) -> str:
         "",
         '    seqclv.load("prior").forecast(log, "2024-07-01", [30, 90, 365])',
         "",
-        "`train` and `backtest` start from it (`--from-scratch` turns that off). A small base tells little about the "
-        f"time to come. So the prior counts as {TrainingConfig().prior_weight:,} purchases "
-        "(`training.prior_weight`): by its share, beside the base's own, trained weights are drawn back towards it, "
-        "and as many of the networks as is its share, rounded up, start from its weights at all; where training "
-        "does not improve the likelihood of the customers held out for validation, such a network stays the prior. The "
-        "others start anew, on its scales: they err in other ways. A model is the average of all of them and of the "
-        "untrained prior. "
+        "`train` and `backtest` start from it (`--from-scratch` turns that off): half of the networks, rounded down "
+        "but one at least, are tuned from its weights, the others begin anew on its scales, since they err in other "
+        "ways. A small base tells little about the time to come. So the weights of a tuned network are drawn back "
+        f"towards the prior's, which count as {TrainingConfig().prior_weight:,} purchases beside the base's own "
+        "(`training.prior_weight`), and where training does not improve the likelihood of the customers held out for "
+        "validation it stays the prior. A model is the average of all of these and of the untrained prior. "
         "It is one network of one size: a configuration with another `model` than the default starts from scratch. "
         "So does a base of more than "
         f"{TrainingConfig().prior_purchases:,} purchases (`training.prior_purchases`): it has enough of its own. The "

@@ -26,7 +26,7 @@ class Start:
     model: ModelConfig
     settings: TrainingConfig
     prior: Bundle | None  # None: from scratch
-    prior_share: float = 0.0  # of what is known before training, in what is known after it
+    prior_share: float = 0.0  # how far a tuned network's weights are drawn back to the prior's
     anew: bool = False  # on the scales of the prior, but with weights drawn at random
 
     @property
@@ -52,12 +52,11 @@ class Start:
     def of_network(self, index: int, ensemble: int) -> "Start":
         """How one of several networks begins.
 
-        Of those that start from the prior as many are tuned as is its share, rounded up; the others begin anew: their
-        errors differ from those of the tuned ones, so that the average is better than either. So they are kept even
-        where the prior alone has the higher validation likelihood, which a handful of customers tells badly.
+        Of those that start from the prior half are tuned, rounded down, but one at least. The others begin anew: their
+        errors differ from those of the tuned ones, so that the average is better than either. They are kept even where
+        the prior alone has the higher validation likelihood, which a handful of customers tells badly.
         """
-        tuned = max(math.ceil(ensemble * self.prior_share), 1)
-        return replace(self, anew=self.prior is not None and index >= tuned)
+        return replace(self, anew=self.prior is not None and index >= max(ensemble // 2, 1))
 
     def network(self) -> Network:
         """A network to train; the prior's answer where it is tuned, else drawn by torch's random state."""
