@@ -12,16 +12,15 @@ Finished rows of the same inputs and package version are reused, unfinished ones
 
 import argparse
 import sys
-from pathlib import Path
+
+from study_options import ROOT, study_parser
 
 from seqclv.configfile import read_config
 from seqclv.errors import InputError
 from seqclv.evaluation.ablation import Ablation, run_ablation
 from seqclv.evaluation.ablation_logs import LOGS, QUICK
-from seqclv.evaluation.ablation_page import RESAMPLES, write_ablation_page
+from seqclv.evaluation.ablation_page import write_ablation_page
 from seqclv.evaluation.benchmark import QUICK_CONFIG
-
-ROOT = Path(__file__).parent.parent
 
 
 def main() -> int:
@@ -57,20 +56,11 @@ def _say(text: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     rows = dict.fromkeys(row.name for log in LOGS.values() for row in log.rows)
-    parser.add_argument("--logs", nargs="+", choices=list(LOGS), help="default: all that are at hand")
+    parser = study_parser(__doc__, logs=list(LOGS), name="ablation", page="ablation.md")
     parser.add_argument("--cutoffs", nargs="+", default=[], metavar="DATE", help="default: all")
     parser.add_argument("--rows", nargs="+", default=[], metavar="ROW", help=f"of {', '.join(rows)}; default: all")
-    parser.add_argument("--online-retail", type=Path, metavar="FILE", help="UCI's log as CSV, may be compressed")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="S", help="default: 0 1 2")
-    parser.add_argument("--resamples", type=int, default=RESAMPLES, help=f"of the bootstrap; default: {RESAMPLES}")
-    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="change the configuration")
-    parser.add_argument("--out", type=Path, default=ROOT / "build" / "ablation", help="default: build/ablation")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="default: docs/ablation.md")
     parser.add_argument("--page-only", action="store_true", help="run nothing")
-    parser.add_argument("--quick", action="store_true", help="a tiny simulated base and network")
-    parser.add_argument("--quiet", action="store_true", help="no progress bars")
     return parser
 
 

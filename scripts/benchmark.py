@@ -12,14 +12,13 @@ they stood.
 
 import argparse
 import sys
-from pathlib import Path
+
+from study_options import ROOT, study_parser
 
 from seqclv.configfile import read_config
 from seqclv.errors import InputError
 from seqclv.evaluation.benchmark import QUICK_CONFIG, QUICK_STUDY, RECORD, STUDIES, known_logs, run_studies
-from seqclv.evaluation.benchmark_page import RESAMPLES, write_page
-
-ROOT = Path(__file__).parent.parent
+from seqclv.evaluation.benchmark_page import write_page
 
 
 def main() -> int:
@@ -48,18 +47,9 @@ def _say(text: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = list(dict.fromkeys(study.log for study in STUDIES))
-    parser.add_argument("--logs", nargs="+", choices=names, help="default: all that are at hand")
-    parser.add_argument("--online-retail", type=Path, metavar="FILE", help="UCI's log as CSV, may be compressed")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="S", help="default: 0 1 2")
-    parser.add_argument("--resamples", type=int, default=RESAMPLES, help=f"of the bootstrap; default: {RESAMPLES}")
-    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="change the configuration")
-    parser.add_argument("--out", type=Path, default=ROOT / "build" / "benchmark", help="default: build/benchmark")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="default: docs/benchmarks.md")
+    parser = study_parser(__doc__, logs=names, name="benchmark", page="benchmarks.md")
     parser.add_argument("--fresh", action="store_true", help="reuse nothing that is finished")
-    parser.add_argument("--quick", action="store_true", help="a tiny simulated base and network")
-    parser.add_argument("--quiet", action="store_true", help="no progress bars")
     return parser
 
 

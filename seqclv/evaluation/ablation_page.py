@@ -11,7 +11,7 @@ import numpy as np
 from seqclv.data.windows import Outcome
 from seqclv.evaluation.ablation import METRICS, SCORES, Task, place_of
 from seqclv.evaluation.ablation_logs import DEFAULT, AblationLog, Row
-from seqclv.evaluation.benchmark_page import difference_cell, made_by, table
+from seqclv.evaluation.benchmark_page import RESAMPLES, difference_cell, made_by, table
 from seqclv.evaluation.bootstrap import (
     LOSSES,
     Difference,
@@ -24,7 +24,6 @@ from seqclv.files import whole_file
 from seqclv.predictive import FloatArray
 
 COMMAND = "python scripts/ablation.py"
-RESAMPLES = 1000
 # Section, metric, heading, format and whether low or high is best.
 COLUMNS = (
     ("churn", "log_loss", "churn log-loss", ".4f", min),
