@@ -148,7 +148,7 @@ def budget_chart(curve: Mapping[str, Sequence[float]], contacts: int) -> "Figure
     """Value at risk reached by number of contacts: the highest first, the latest buyers first, at random."""
     from matplotlib.lines import Line2D
 
-    figure, axes = _canvas(height=250)
+    figure, axes = _canvas(height=250, right=140)  # the names stand beside the lines, which fill the square
     total = curve["value_at_risk"][-1]
     lines: tuple[tuple[str, str, Any, str], ...] = (
         ("value_at_risk", BLUE, "solid", "most at risk first"),
@@ -160,9 +160,9 @@ def budget_chart(curve: Mapping[str, Sequence[float]], contacts: int) -> "Figure
     if contacts:
         axes.axvline(contacts, color=INK, linewidth=1)
         words = f"{formats.count(contacts)} contacts"
-        axes.annotate(words, (contacts, 0.95), (5, 0), textcoords="offset points", color=INK)
+        axes.annotate(words, (contacts, 0.04), (5, 0), textcoords="offset points", color=INK)
     handles = [Line2D([], [], color=colour, linestyle=dashes, linewidth=2) for _, colour, dashes, _ in lines]
-    _name(axes, handles, [label for *_, label in lines], loc="lower right")
+    _name(axes, handles, [label for *_, label in lines], loc="center left", bbox_to_anchor=(1.0, 0.5))
     axes.set(xlim=(0, max(curve["contacts"][-1], 1)), ylim=(0, 1.02))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.xaxis.set_major_formatter(lambda value, _: formats.count(value))
