@@ -1,9 +1,9 @@
-"""The Gamma distribution function, fast: by a table of its distance from the normal one.
+"""The Gamma distribution function, fast: by a table over the distance between the roots of argument and shape.
 
-With s the shape, x the argument and l = log(x / s), let zeta = sign(l) sqrt(2 s (exp(l) - 1 - l)). Then the regularized
-incomplete gamma function is P(s, x) = Phi(zeta + d / sqrt(s)), where d is smooth in zeta and 1 / sqrt(s) (Temme 1979,
-'The asymptotic expansions of the incomplete gamma functions'). It is tabulated and interpolated linearly; the error of
-P stays below 5e-7. Small shapes are raised by P(s, x) = P(s + 2, x) + x^s exp(-x) / Gamma(s + 1) (1 + x / (s + 1)).
+Twice the difference d = sqrt(x) - sqrt(s) of the roots of argument and shape is close to standard normal, the closer the
+larger the shape s is. So the regularized incomplete gamma function P(s, x) is smooth in d and 1 / sqrt(s). It is
+tabulated and interpolated linearly, without a transcendental function; the error of P stays below 5e-6, with signs that
+alternate along d. Small shapes are raised by P(s, x) = P(s + 2, x) + x^s exp(-x) / Gamma(s + 1) (1 + x / (s + 1)).
 """
 
 import math
@@ -16,64 +16,60 @@ from numpy.typing import NDArray
 from seqclv.model.compiled import compiled
 
 CERTAIN = 2.7  # beyond this distance between roots of shape and argument P is 0 or 1 to 2e-6
-_SMALLEST = 1.5  # shape that the table serves
-_BOUND = 7.0  # largest |zeta| of the table
-_STEPS = 800  # of zeta, from - _BOUND to _BOUND
-_ROOTS = 160  # of 1 / sqrt(s), from 0 to that of _SMALLEST
-_NEWTON = 60
-_BY_ZETA = _STEPS / 2 / _BOUND
-_BY_ROOT = _ROOTS * math.sqrt(_SMALLEST)
-_HALF_ROOT = math.sqrt(0.5)
+SMALLEST = 1.5  # shape that the table serves
+_STEPS = 1024  # of d, from - CERTAIN to CERTAIN
+_ROOTS = 128  # of 1 / sqrt(s), from 0 to that of SMALLEST
+_BY_DISTANCE = _STEPS / 2 / CERTAIN
+_BY_ROOT = _ROOTS * math.sqrt(SMALLEST)
+_BELOW = 1 - 1e-9  # keeps the last cell's end inside the table
 
 
 @cache
 def gamma_table() -> NDArray[np.float32]:
-    """[161, 801] d by 1 / sqrt(s), then zeta; float32, since it should stay in a core's cache."""
-    zeta = torch.linspace(-_BOUND, _BOUND, _STEPS + 1, dtype=torch.float64) + 1e-9  # d is 0 / 0 at 0
-    root = torch.arange(_ROOTS + 1, dtype=torch.float64).clamp_min(0.2) / _BY_ROOT
-    shape = root.square().reciprocal().unsqueeze(-1)
-    half = zeta.square() / 2 / shape
-    log = torch.where(zeta > 0, torch.log1p((2 * half).sqrt() + half), -(2 * half).sqrt().maximum(half))
-    for _ in range(_NEWTON):  # exp(l) - 1 - l = zeta^2 / 2 s
-        slope = torch.expm1(log)
-        log = log - ((slope - log - half) / slope).clamp(-2, 2)
-    x = shape * log.exp()
-    below, above = torch.special.gammainc(shape, x), torch.special.gammaincc(shape, x)
-    normal = torch.where(below < 0.5, torch.special.ndtri(below), -torch.special.ndtri(above))
-    return np.asarray(((normal - zeta) / root.unsqueeze(-1)).float().numpy())
+    """[129, 1025] P by 1 / sqrt(s), then d; float32, since it should stay in a core's cache."""
+    distance = torch.linspace(-CERTAIN, CERTAIN, _STEPS + 1, dtype=torch.float64)
+    root = _BY_ROOT / torch.arange(1, _ROOTS + 1, dtype=torch.float64).unsqueeze(-1)  # of the shape
+    argument = (root + distance).clamp_min(0).square()
+    normal = torch.special.ndtr(2 * distance).unsqueeze(0)  # the limit of large shapes
+    table = torch.cat([normal, torch.special.gammainc(root.square().expand_as(argument), argument)])
+    return np.asarray(table.float().numpy())
 
 
 @compiled
-def gamma_distribution(shape: float, x: float, log_ratio: float, table: NDArray[np.float32]) -> tuple[float, float]:
+def gamma_distribution(
+    root_shape: float, inverse: float, root: float, table: NDArray[np.float32]
+) -> tuple[float, float]:
     """P(s, x) and its derivative by log x, which is x^s exp(-x) / Gamma(s).
 
     Args:
-        shape: s, above zero.
-        x: the argument, above zero.
-        log_ratio: log(x / s).
+        root_shape: the square root of s, which is SMALLEST or more.
+        inverse: 1 / root_shape.
+        root: the square root of the argument x.
         table: of `gamma_table`.
     """
-    if shape < _SMALLEST:
-        slope = math.exp(shape * (log_ratio + math.log(shape)) - x - math.lgamma(shape))
-        raised = _tabulated(shape + 2, x, log_ratio + math.log(shape / (shape + 2)), table)[0]
-        return raised + slope / shape * (1 + x / (shape + 1)), slope
-    return _tabulated(shape, x, log_ratio, table)
+    line = min(inverse * _BY_ROOT, _ROOTS * _BELOW)
+    column = min(max((root - root_shape + CERTAIN) * _BY_DISTANCE, 0.0), _STEPS * _BELOW)
+    i, j = int(line), int(column)
+    b = line - i
+    left = table[i, j] + b * (table[i + 1, j] - table[i, j])
+    right = table[i, j + 1] + b * (table[i + 1, j + 1] - table[i, j + 1])
+    rise = right - left
+    return left + (column - j) * rise, 0.5 * _BY_DISTANCE * root * rise
 
 
 @compiled
-def _tabulated(shape: float, x: float, log_ratio: float, table: NDArray[np.float32]) -> tuple[float, float]:
-    root = 1 / math.sqrt(shape)
-    excess = x - shape
-    half = max(excess - shape * log_ratio, 0.0)  # zeta^2 / 2
-    zeta = math.copysign(math.sqrt(2 * half), excess)
-    line = min(root * _BY_ROOT, _ROOTS - 0.01)
-    column = min(max((zeta + _BOUND) * _BY_ZETA, 0.0), _STEPS - 0.01)
-    i, j = int(line), int(column)
-    b, a = line - i, column - j
-    upper = table[i, j] + a * (table[i, j + 1] - table[i, j])
-    lower = table[i + 1, j] + a * (table[i + 1, j + 1] - table[i + 1, j])
-    distance = upper + b * (lower - upper)
-    value = 0.5 * math.erfc(-_HALF_ROOT * (zeta + root * distance))
-    square = root * root
-    stirling = 1 + (1 + square / 24) * square / 12  # Gamma(s + 1) over what Stirling's formula says
-    return value, math.exp(-half) / (root * stirling * math.sqrt(2 * math.pi))
+def small_gamma_distribution(shape: float, x: float, table: NDArray[np.float32]) -> tuple[float, float]:
+    """What `gamma_distribution` gives, of a shape below SMALLEST and an argument x above zero."""
+    slope = math.exp(shape * math.log(x) - x - math.lgamma(shape))
+    root = math.sqrt(shape + 2)
+    raised = gamma_distribution(root, 1 / root, math.sqrt(x), table)[0]
+    return raised + slope / shape * (1 + x / (shape + 1)), slope
+
+
+@compiled
+def normal_distribution(z: float, table: NDArray[np.float32]) -> tuple[float, float]:
+    """The standard normal distribution function and its density, from the same table; 0 or 1 beyond 2 CERTAIN."""
+    column = min(max((0.5 * z + CERTAIN) * _BY_DISTANCE, 0.0), _STEPS * _BELOW)
+    j = int(column)
+    rise = table[0, j + 1] - table[0, j]
+    return table[0, j] + (column - j) * rise, 0.5 * _BY_DISTANCE * rise

@@ -15,19 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqclv.model.compiled import compiled
-from seqclv.model.gamma import CERTAIN, gamma_distribution
+from seqclv.model.gamma import CERTAIN, SMALLEST, gamma_distribution, normal_distribution, small_gamma_distribution
 
 Floats = NDArray[np.float64]
 _WEIGHT, _RATE, _HAZARD, _SHAPE, _MEAN = range(5)
 _NEGLIGIBLE = 1e-7  # probability of terms that are left out
-_NOTHING = 1e-13  # probability that ends a tail
+_NOTHING = 1e-10  # probability that ends a tail
 _PRECISE = 1e-5  # of the level, a bound of the error left by the last step of Halley's method, mostly far below it
 _CLOSE = 0.5  # largest last step, in standard deviations of the narrowest term near by
 _START_STEPS = 5
 _STEPS = 100  # bisection alone would do; Halley's steps need one or two
 _TINY = 1e-300
-_HALF_ROOT = math.sqrt(0.5)
-_NORMAL_DENSITY = 1 / math.sqrt(2 * math.pi)
 
 
 class _Terms(NamedTuple):
@@ -36,7 +34,7 @@ class _Terms(NamedTuple):
     tail: Floats  # [K, M + 2]
     last: NDArray[np.int64]  # [K] the largest number of purchases that is not negligible
     customer: Floats  # [5, K]
-    log_number: Floats  # [M + 2] log n
+    roots: Floats  # [2, M + 2] the square root of n, and one over it
     table: NDArray[np.float32]
 
 
@@ -62,7 +60,7 @@ def invert(
     customers, _, width = behaviours.shape
     counts, spend = np.zeros((customers, len(levels))), np.zeros((customers, len(levels)))
     tail, joined = np.empty((width, 0)), np.empty((5, 0))
-    log_number = np.empty(0)
+    roots, beyond = np.empty((2, 0)), np.empty(0)
     last = np.empty(width, np.int64)
     highest = levels.max()
     for i in range(customers):
@@ -71,19 +69,22 @@ def invert(
         customer, size = behaviours[i], support[i] + 2
         if size > tail.shape[1]:
             tail, joined = np.empty((width, 2 * size)), np.empty((5, 2 * size))
-            log_number = np.log(np.maximum(np.arange(2 * size), 1))
+            roots, beyond = np.empty((2, 2 * size)), np.empty(2 * size)
+            roots[0] = np.sqrt(np.maximum(np.arange(2 * size), 1))
+            roots[1] = 1 / roots[0]
         for k in range(width):
             last[k] = _fill_tail(tail[k, :size], customer[:, k], horizon)
         most = last.max()
-        terms = _Terms(tail, last, customer, log_number, table)
+        _add_up(tail, beyond[:size])
+        terms = _Terms(tail, last, customer, roots, table)
         total, first, variance = _join(joined, terms)
         for j in range(len(levels)):
             mass = levels[j] - churn[i]
             if mass <= 0:
                 continue
-            counts[i, j] = _count_at(tail, size, 1 - levels[j])
+            counts[i, j] = _count_at(beyond[:size], 1 - levels[j])
             mass = min(mass, total * (1 - 1e-9))  # beyond it lies no finite quantile
-            log_y = _start(joined, most, mass, _gamma_start(mass / total, first, variance))
+            log_y = _start(joined[:, : most + 1], mass, _gamma_start(mass / total, first, variance), table)
             spend[i, j] = math.exp(_solve(log_y, mass, terms))
     return counts, spend
 
@@ -116,12 +117,21 @@ def _fill_tail(tail: Floats, behaviour: Floats, horizon: float) -> int:
 
 
 @compiled
-def _count_at(tail: Floats, size: int, beyond: float) -> float:
-    """The smallest n >= 1 that is exceeded with a probability of at most `beyond`."""
-    for n in range(1, size - 1):
-        if tail[:, n + 1].sum() <= beyond:
+def _add_up(tail: Floats, beyond: Floats) -> None:
+    """Fill in P(at least n purchases) over all behaviours."""
+    beyond[:] = 0.0
+    for k in range(len(tail)):
+        for n in range(len(beyond)):
+            beyond[n] += tail[k, n]
+
+
+@compiled
+def _count_at(beyond: Floats, probability: float) -> float:
+    """The smallest n >= 1 that is exceeded with at most this probability."""
+    for n in range(1, len(beyond) - 1):
+        if beyond[n + 1] <= probability:
             return float(n)
-    return float(size - 1)
+    return float(len(beyond) - 1)
 
 
 @compiled
@@ -156,7 +166,7 @@ def _join(joined: Floats, terms: _Terms) -> tuple[float, float, float]:
         mean = max(one / weight, _TINY)
         shape = min(max(mean * mean / max(two / weight - mean * mean, _TINY), 0.05), 1e6)
         scale = 3 * math.sqrt(shape)
-        joined[1, n] = scale * mean ** (-1 / 3)
+        joined[1, n] = scale * math.exp(math.log(mean) / -3)
         joined[2, n] = (1 - 1 / (9 * shape)) * scale
     total = max(total, _TINY)
     whole = first / total
@@ -184,20 +194,17 @@ def _normal_quantile(level: float) -> float:
 
 
 @compiled
-def _start(joined: Floats, most: int, mass: float, log_y: float) -> float:
+def _start(joined: Floats, mass: float, log_y: float, table: NDArray[np.float32]) -> float:
     """Log of about the spend at which the distribution function reaches `mass`: some steps of Newton's method."""
     for _ in range(_START_STEPS):
         root = math.exp(log_y / 3)
         value = slope = 0.0
-        for n in range(1, most + 1):
+        for n in range(1, joined.shape[1]):
             high = joined[1, n] * root
-            z = high - joined[2, n]
-            if z > 6:
-                value += joined[0, n]
-            elif z > -6:
-                value += joined[0, n] * 0.5 * math.erfc(-z * _HALF_ROOT)
-                slope += joined[0, n] * high * math.exp(-0.5 * z * z)
-        value, slope = max(value, _TINY), max(slope * _NORMAL_DENSITY / 3, _TINY)
+            below, density = normal_distribution(high - joined[2, n], table)
+            value += joined[0, n] * below
+            slope += joined[0, n] * high * density
+        value, slope = max(value, _TINY), max(slope / 3, _TINY)
         step = min(max(math.log(mass / value) * value / slope, -0.5), 0.5)
         log_y += step
         if abs(step) < 1e-3:
@@ -214,24 +221,29 @@ def _distribution(log_y: float, terms: _Terms) -> tuple[float, float, float, flo
     Twice the root of a Gamma variable is close to normal with variance one: this tells which terms surely lie below y,
     which surely above, and which remain.
     """
-    tail, last, customer = terms.tail, terms.last, terms.customer
+    tail, last, customer, table = terms.tail, terms.last, terms.customer, terms.table
     value = slope = curvature = bend = 0.0
-    sharpness = 1.0
+    sharpness, y = 1.0, math.exp(log_y)
     for k in range(len(last)):
         if last[k] < 1:
             continue
         a = customer[_SHAPE, k]
-        log_ratio = log_y - math.log(customer[_MEAN, k])
-        x = a * math.exp(log_ratio)
-        root = math.sqrt(x)
+        x = a * y / customer[_MEAN, k]
+        root, root_shape = math.sqrt(x), math.sqrt(a)
         sharpness = max(sharpness, root)
         most = float(last[k])
         low = int(min(max(math.ceil(max(root - CERTAIN, 0.0) ** 2 / a), 1.0), most + 1))
         high = int(min((root + CERTAIN) ** 2 / a, most))
         value += tail[k, 1] - tail[k, low]
         for n in range(low, high + 1):
-            weight, shape = tail[k, n] - tail[k, n + 1], n * a
-            below, density = gamma_distribution(shape, x, log_ratio - terms.log_number[n], terms.table)
+            shape = n * a
+            if shape < SMALLEST:
+                below, density = small_gamma_distribution(shape, max(x, _TINY), table)
+            else:
+                below, density = gamma_distribution(
+                    root_shape * terms.roots[0, n], terms.roots[1, n] / root_shape, root, table
+                )
+            weight = tail[k, n] - tail[k, n + 1]
             density *= weight
             excess = x - shape
             value += weight * below

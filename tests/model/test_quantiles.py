@@ -109,7 +109,7 @@ def test_quantiles_at_levels_that_one_purchase_of_a_sure_amount_reaches_are_that
     levels = [none + once * level for level in LEVELS]
     shape = np.exp(6.9)  # so sure an amount that two purchases never cost as little as one
     expected = np.exp(3) * special.gammaincinv(shape, LEVELS) / shape
-    np.testing.assert_allclose(spend_quantiles(p, 50.0, levels)[0].numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(spend_quantiles(p, 50.0, levels)[0].numpy(), expected, rtol=5e-6)
     assert (transaction_quantiles(p, 50.0, levels) == 1).all()
 
 
