@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,7 +20,8 @@ from seqclv.predictive import FloatArray
 _SHORTEST_DAYS, _LONGEST_DAYS = 1e-3, 1e6  # between which the median time to the next purchase is sought
 _HORIZON_BLOCK = 16  # horizons whose integrals are held at once
 _SEARCH_STEPS = 100
-_SEARCH_ERROR = 1e-11  # of the probability, or of the logarithm of the days
+_SEARCH_ERROR = 1e-11  # of the logarithm of the cumulative hazard, or of the days
+_TINY, _ROUNDING = 1e-300, 1e-16
 
 
 @dataclass(frozen=True)
@@ -59,16 +61,25 @@ class ClockedProcess:
     process: PurchaseProcess
     clock: Clock | None = None  # without one operational time is clock time
 
+    @property
+    def steady(self) -> bool:
+        """Whether its operational time is clock time."""
+        return self.clock is None or self.clock.steady
+
     def until(self, horizon_days: float) -> PurchaseProcess:
         """The process in clock time up to a horizon: its rates hold on average over the window."""
-        if self.clock is None or math.isinf(horizon_days):  # over all time the mean pace is one
+        if self.clock is None or self.steady or math.isinf(horizon_days):  # over all time the mean pace is one
             return self.process
         passed = self.clock(torch.tensor(horizon_days, dtype=torch.float64))
         return self.process.faster(float(passed) / horizon_days)
 
-    def churn_at(self, days: Tensor, rows: Tensor) -> Tensor:
-        """[n] P(no purchase within days [n]) of some customers."""
-        return self.process.select(rows).churn_probability(days if self.clock is None else self.clock(days))
+    def churn_within(self, days: Tensor) -> Tensor:
+        """[N] P(no purchase within days [N])."""
+        return self.process.churn_probability(days if self.clock is None or self.steady else self.clock(days))
+
+    def select(self, rows: Tensor) -> "ClockedProcess":
+        """Keep the given customers."""
+        return replace(self, process=self.process.select(rows))
 
 
 class ProcessForecast:
@@ -83,7 +94,17 @@ class ProcessForecast:
 
     def until(self, horizon_days: float) -> PurchaseProcess:
         """The joint mixture, whose closed forms hold for the window [cutoff, cutoff + horizon)."""
-        return concatenate([part.until(horizon_days) for part in self.parts])
+        return self._joined if self.steady else concatenate([part.until(horizon_days) for part in self.parts])
+
+    @property
+    def steady(self) -> bool:
+        """Whether the operational time of all networks is clock time."""
+        return all(part.steady for part in self.parts)
+
+    @cached_property
+    def _joined(self) -> PurchaseProcess:
+        """The joint mixture where operational time is clock time."""
+        return concatenate([part.process for part in self.parts])
 
     def expected_transactions(self, horizons_days: Sequence[float]) -> FloatArray:
         """[N, H] E[number of purchases in the window]."""
@@ -104,32 +125,41 @@ class ProcessForecast:
     def next_purchase_median(self) -> FloatArray:
         """[N] the median number of days to the next purchase; NaN where the customer more likely never buys again.
 
-        Sought by the method of Illinois (false position whose stale end loses half of its weight) in the logarithm of
-        the days; customers that are found leave the search.
+        Sought by false position, whose stale end loses weight as Anderson and Bjorck (1973) have it, in the logarithm
+        of the days and on a scale on which one behaviour's waiting is a straight line; customers that are found leave
+        the search by halves.
         """
-        never = torch.stack([part.process.never_probability() for part in self.parts]).mean(0)
+        parts = [ClockedProcess(self._joined)] if self.steady else self.parts
+        never = _mean([part.process.never_probability() for part in parts])
         median = torch.full_like(never, math.nan)
         rows = torch.nonzero(never < 0.5).squeeze(-1)
-        low = torch.full_like(never[rows], math.log(_SHORTEST_DAYS))
-        high = torch.full_like(low, math.log(_LONGEST_DAYS))
-        above, below = torch.full_like(low, 0.5), never[rows] - 0.5  # churn less a half at both ends
+        parts, never = [part.select(rows) for part in parts], never[rows]
+
+        def beyond(log_days: Tensor) -> Tensor:
+            """Above zero where more than half have bought by then, on the scale of the search."""
+            churn = _mean([part.churn_within(log_days.exp()) for part in parts])
+            return _log_hazard((churn - never) / (1 - never)) - _log_hazard((0.5 - never) / (1 - never))
+
+        low = torch.full_like(never, math.log(_SHORTEST_DAYS))
+        high = torch.full_like(never, math.log(_LONGEST_DAYS))
+        below, above = beyond(low), beyond(high)
         for _ in range(_SEARCH_STEPS):
-            middle = high - (high - low) * below / (below - above)
+            middle = high - (high - low) * above / (above - below)
             middle = torch.where((middle > low) & (middle < high), middle, (low + high) / 2)
-            found = self._churn_at(middle.exp(), rows) - 0.5
             median[rows] = middle.exp()
-            still = found > 0
-            above, below = torch.where(still, found, above / 2), torch.where(still, below / 2, found)
-            low, high = torch.where(still, middle, low), torch.where(still, high, middle)
+            found = beyond(middle)
+            passed = found > 0
+            kept = 1 - found / torch.where(passed, above, below)
+            kept = torch.where(kept > 0, kept, 0.5)
+            below, above = torch.where(passed, below * kept, found), torch.where(passed, found, above * kept)
+            low, high = torch.where(passed, low, middle), torch.where(passed, middle, high)
             left = torch.nonzero((found.abs() > _SEARCH_ERROR) & (high - low > _SEARCH_ERROR)).squeeze(-1)
             if not len(left):
                 break
-            rows, low, high, above, below = rows[left], low[left], high[left], above[left], below[left]
+            if 2 * len(left) <= len(rows):
+                rows, low, high, below, above = (t[left] for t in (rows, low, high, below, above))
+                parts, never = [part.select(left) for part in parts], never[left]
         return np.asarray(median.numpy())
-
-    def _churn_at(self, days: Tensor, rows: Tensor) -> Tensor:
-        """[n] P(no purchase within days [n]) of some customers."""
-        return torch.stack([part.churn_at(days, rows) for part in self.parts]).mean(0)
 
     def transaction_quantiles(self, horizons_days: Sequence[float], levels: Sequence[float]) -> FloatArray:
         """[N, H, Q] the smallest n with P(N <= n) >= level."""
@@ -213,3 +243,12 @@ class ProcessForecast:
     ) -> FloatArray:
         answers = [answer(self.until(float(h)), float(h)) for h in horizons_days]
         return np.asarray(torch.stack(answers, dim=1).numpy())
+
+
+def _mean(values: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(values)).mean(0)
+
+
+def _log_hazard(share: Tensor) -> Tensor:
+    """Log of the cumulative hazard where a share is left; finite."""
+    return torch.log(-torch.log(share.clamp(_TINY, 1 - _ROUNDING)))

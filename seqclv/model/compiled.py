@@ -14,12 +14,24 @@ def compiled(function: F) -> F:
     The machine code is kept beside the module or, where that cannot be written, in the user's cache, so that later
     processes need not compile. Where neither can be written, every process compiles for itself.
     """
+    return _compiled(function, reorder=False)
+
+
+def summing(function: F) -> F:
+    """`compiled`, for sums whose terms may be added up in any order, so that several are worked out at once."""
+    return _compiled(function, reorder=True)
+
+
+def _compiled(function: F, *, reorder: bool) -> F:
     try:
-        return _machine_code(function, cache=True)
+        return _machine_code(function, cache=True, reorder=reorder)
     except RuntimeError:  # there is no place for a cache
-        return _machine_code(function, cache=False)
+        return _machine_code(function, cache=False, reorder=reorder)
 
 
-def _machine_code(function: F, *, cache: bool) -> F:
-    made: F = numba.njit(cache=cache, nogil=True, error_model="numpy")(function)  # type: ignore[assignment]
+def _machine_code(function: F, *, cache: bool, reorder: bool) -> F:
+    freedom = {"reassoc", "contract", "nsz"} if reorder else False
+    made: F = numba.njit(cache=cache, nogil=True, error_model="numpy", fastmath=freedom)(  # type: ignore[assignment]
+        function
+    )
     return made

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqclv.model.compiled import compiled
+from seqclv.model.compiled import compiled, summing
 from seqclv.model.gamma import CERTAIN, SMALLEST, gamma_distribution, normal_distribution, small_gamma_distribution
 
 Floats = NDArray[np.float64]
@@ -99,7 +99,7 @@ def _fill_tail(tail: Floats, behaviour: Floats, horizon: float) -> int:
     s = max(behaviour[_RATE] + behaviour[_HAZARD], _TINY)
     x, buy = max(s * horizon, _TINY), behaviour[_RATE] / s
     begin = math.floor(max(x - 9 * math.sqrt(x) - 9, 0.0))  # Poisson probabilities below it are nothing
-    poisson = math.exp(begin * math.log(x) - x - math.lgamma(begin + 1.0))
+    poisson = math.exp(-x) if begin == 0 else math.exp(begin * math.log(x) - x - math.lgamma(begin + 1.0))
     power, reached = behaviour[_WEIGHT], 1.0
     last = 0
     for n in range(len(tail)):
@@ -193,7 +193,7 @@ def _normal_quantile(level: float) -> float:
     return above if level > 0.5 else -above
 
 
-@compiled
+@summing
 def _start(joined: Floats, mass: float, log_y: float, table: NDArray[np.float32]) -> float:
     """Log of about the spend at which the distribution function reaches `mass`: some steps of Newton's method."""
     for _ in range(_START_STEPS):
@@ -221,36 +221,52 @@ def _distribution(log_y: float, terms: _Terms) -> tuple[float, float, float, flo
     Twice the root of a Gamma variable is close to normal with variance one: this tells which terms surely lie below y,
     which surely above, and which remain.
     """
-    tail, last, customer, table = terms.tail, terms.last, terms.customer, terms.table
+    tail, last, customer = terms.tail, terms.last, terms.customer
     value = slope = curvature = bend = 0.0
     sharpness, y = 1.0, math.exp(log_y)
     for k in range(len(last)):
         if last[k] < 1:
             continue
         a = customer[_SHAPE, k]
-        x = a * y / customer[_MEAN, k]
-        root, root_shape = math.sqrt(x), math.sqrt(a)
+        x = max(a * y / customer[_MEAN, k], _TINY)
+        root = math.sqrt(x)
         sharpness = max(sharpness, root)
         most = float(last[k])
         low = int(min(max(math.ceil(max(root - CERTAIN, 0.0) ** 2 / a), 1.0), most + 1))
         high = int(min((root + CERTAIN) ** 2 / a, most))
         value += tail[k, 1] - tail[k, low]
-        for n in range(low, high + 1):
-            shape = n * a
-            if shape < SMALLEST:
-                below, density = small_gamma_distribution(shape, max(x, _TINY), table)
-            else:
-                below, density = gamma_distribution(
-                    root_shape * terms.roots[0, n], terms.roots[1, n] / root_shape, root, table
-                )
-            weight = tail[k, n] - tail[k, n + 1]
-            density *= weight
-            excess = x - shape
+        while low <= high and low * a < SMALLEST:
+            below, density = small_gamma_distribution(low * a, x, terms.table)
+            weight, excess = tail[k, low] - tail[k, low + 1], x - low * a
             value += weight * below
-            slope += density
-            curvature -= density * excess
-            bend += density * (excess * excess + excess + shape)
+            slope += weight * density
+            curvature -= weight * density * excess
+            bend += weight * density * (excess * excess + x)
+            low += 1
+        if low <= high:
+            add = _band(tail[k], low, high, terms.roots, a, root, terms.table)
+            value, slope, curvature, bend = value + add[0], slope + add[1], curvature + add[2], bend + add[3]
     return value, slope, curvature, bend, sharpness
+
+
+@summing
+def _band(
+    tail: Floats, low: int, high: int, roots: Floats, a: float, root: float, table: NDArray[np.float32]
+) -> tuple[float, float, float, float]:
+    """What the terms from `low` to `high` of one behaviour add to `_distribution`."""
+    value = slope = curvature = bend = 0.0
+    root_shape = math.sqrt(a)
+    inverse, x = 1 / root_shape, root * root
+    for n in range(low, high + 1):
+        below, density = gamma_distribution(root_shape * roots[0, n], inverse * roots[1, n], root, table)
+        weight, excess = tail[n] - tail[n + 1], x - n * a
+        value += weight * below
+        density *= weight
+        slope += density
+        curvature -= density * excess
+        bend += density * (excess * excess + x)
+    by_log = 0.5 * root
+    return value, slope * by_log, curvature * by_log, bend * by_log
 
 
 @compiled

@@ -12,6 +12,7 @@ Shape: see the legend in `seqclv.batch`. Methods that take a horizon broadcast i
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Self
 
 import torch
@@ -70,8 +71,7 @@ class PurchaseProcess:
 
         L = lambda^n / s * [mu exp(-s t) + lambda exp(-s H)].
         """
-        log_s = torch.logaddexp(self.log_rate, self.log_hazard)
-        s = log_s.exp()
+        log_s, s = self.log_pace, self.pace
         survived = self.log_rate - log_s - s * horizon
         dropped = self.log_hazard - log_s - s * last_offset
         return purchases * self.log_rate + torch.logaddexp(survived, dropped)
@@ -97,10 +97,45 @@ class PurchaseProcess:
 
     # -- moments and probabilities, per customer -------------------------------------------------------------
 
-    @property
+    @cached_property
+    def gone(self) -> Tensor:
+        """[N] the weight of those already gone."""
+        return self.log_weight[..., 0].exp()
+
+    @cached_property
     def weight(self) -> Tensor:
         """[N, K] weights of the behaviours that can still buy."""
         return self.log_weight[..., 1:].exp()
+
+    @cached_property
+    def rate(self) -> Tensor:
+        """[N, K] lambda."""
+        return self.log_rate.exp()
+
+    @cached_property
+    def hazard(self) -> Tensor:
+        """[N, K] mu."""
+        return self.log_hazard.exp()
+
+    @cached_property
+    def log_pace(self) -> Tensor:
+        """[N, K] log s: the rate at which something happens, purchase or dropout."""
+        return torch.logaddexp(self.log_rate, self.log_hazard)
+
+    @cached_property
+    def pace(self) -> Tensor:
+        """[N, K] s = lambda + mu."""
+        return self.log_pace.exp()
+
+    @cached_property
+    def silent(self) -> Tensor:
+        """[N, K] mu / s: P(the dropout comes first)."""
+        return (self.log_hazard - self.log_pace).exp()
+
+    @cached_property
+    def buying(self) -> Tensor:
+        """[N, K] pi lambda / s: the weight of those who buy at least once more."""
+        return self.weight * (1 - self.silent)
 
     def alive_probability(self) -> Tensor:
         """[N] P(the customer can still buy at the cutoff) = 1 - the weight of those already gone."""
@@ -124,22 +159,19 @@ class PurchaseProcess:
 
     def _discounted(self, horizon: Tensor | float, rate: float) -> Tensor:
         """[N, K] discounted transactions of each behaviour."""
-        leaving = self.log_hazard.exp() + rate
+        leaving = self.hazard + rate
         time = -torch.expm1(-leaving * _column(horizon, leaving)) / leaving
-        return time * self.log_rate.exp()
+        return time * self.rate
 
     def churn_probability(self, horizon: Tensor | float) -> Tensor:
         """[N] P(N(H) = 0) = pi_0 + sum_k pi_k [mu_k + lambda_k exp(-s_k H)] / s_k."""
-        log_s = torch.logaddexp(self.log_rate, self.log_hazard)
-        silent = (self.log_hazard - log_s).exp()
-        none = silent + (1 - silent) * torch.exp(-log_s.exp() * _column(horizon, log_s))
-        churn = self.log_weight[..., 0].exp() + (self.weight * none).sum(-1)
+        waiting = torch.exp(-self.pace * _column(horizon, self.log_pace))
+        churn = self.never_probability() + (self.buying * waiting).sum(-1)
         return churn.clamp_max(1)  # the weights sum to one up to rounding
 
     def never_probability(self) -> Tensor:
         """[N] P(no purchase ever) = pi_0 + sum_k pi_k mu_k / s_k: the limit of churn."""
-        silent = (self.log_hazard - torch.logaddexp(self.log_rate, self.log_hazard)).exp()
-        return self.log_weight[..., 0].exp() + (self.weight * silent).sum(-1)
+        return self.gone + (self.weight * self.silent).sum(-1)
 
     def behaviour_pmf(self, horizon: Tensor | float, maximum: int) -> Tensor:
         """[N, K, maximum + 1] P(N(H) = n | behaviour k) for n = 0 ... maximum.
@@ -147,7 +179,7 @@ class PurchaseProcess:
         exp(-s H) (lambda H)^n / n! + mu lambda^n / s^(n+1) * P(n + 1, s H), where
         P(n + 1, x) = 1 - sum_{j <= n} x^j exp(-x) / j!.
         """
-        log_s = torch.logaddexp(self.log_rate, self.log_hazard)
+        log_s = self.log_pace
         n = torch.arange(maximum + 1, dtype=log_s.dtype, device=log_s.device)
         log_x = log_s + torch.log(_column(horizon, log_s))  # s H
         poisson = (n * log_x.unsqueeze(-1) - log_x.exp().unsqueeze(-1) - torch.lgamma(n + 1)).exp()  # [N, K, n]
@@ -160,7 +192,7 @@ class PurchaseProcess:
     def count_log_probability(self, horizon: Tensor, purchases: Tensor) -> Tensor:
         """[N] log P(N(H) = n) of one number of purchases [N] for each customer; see `behaviour_pmf`."""
         n, h = purchases.unsqueeze(-1), horizon.unsqueeze(-1)  # [N, 1]
-        log_s = torch.logaddexp(self.log_rate, self.log_hazard)
+        log_s = self.log_pace
         x = log_s.exp() * h
         alive = n * (self.log_rate + h.log()) - x - torch.lgamma(n + 1)
         beyond = torch.special.gammainc((n + 1).expand_as(x), x).clamp_min(torch.finfo(x.dtype).tiny)
@@ -174,7 +206,7 @@ class PurchaseProcess:
 
         (lambda / s)^n P(n, s H): the n-th purchase comes after a Gamma-distributed time, before dropout and horizon.
         """
-        log_s = torch.logaddexp(self.log_rate, self.log_hazard)
+        log_s = self.log_pace
         n = torch.arange(maximum + 1, dtype=log_s.dtype, device=log_s.device)
         log_x = log_s + torch.log(_column(horizon, log_s))  # s H
         poisson = (n * log_x.unsqueeze(-1) - log_x.exp().unsqueeze(-1) - torch.lgamma(n + 1)).exp()  # [N, K, n]
@@ -185,7 +217,7 @@ class PurchaseProcess:
     def transaction_pmf(self, horizon: Tensor | float, maximum: int) -> Tensor:
         """[N, maximum + 1] P(N(H) = n)."""
         pmf = torch.einsum("nk,nkm->nm", self.weight, self.behaviour_pmf(horizon, maximum))
-        pmf[..., 0] += self.log_weight[..., 0].exp()
+        pmf[..., 0] += self.gone
         return pmf
 
     # -- draws ----------------------------------------------------------------------------------------------

@@ -22,8 +22,8 @@ def quantiles(process: PurchaseProcess, horizon: float, levels: Sequence[float])
     """
     churn = process.churn_probability(horizon)
     unit = process.log_mean.amax(-1, keepdim=True)  # a customer's own: squares of the largest amounts may overflow
-    logs = (process.log_rate, process.log_hazard, process.log_shape, process.log_mean - unit)
-    behaviours = torch.stack([process.weight, *(part.exp() for part in logs)], dim=1)  # [N, 5, K]
+    amounts = (process.log_shape.exp(), (process.log_mean - unit).exp())
+    behaviours = torch.stack([process.weight, process.rate, process.hazard, *amounts], dim=1)  # [N, 5, K]
     counts, spend = invert(
         behaviours.contiguous().numpy(),
         churn.numpy(),
