@@ -171,10 +171,11 @@ class ProcessForecast:
 
     def _quantiles(self, horizons_days: Sequence[float], levels: Sequence[float]) -> tuple[FloatArray, FloatArray]:
         """Both kinds, which share their work; the last answer is remembered, as they are asked for one by one."""
-        asked = (tuple(horizons_days), tuple(levels))
+        asked = (tuple(map(float, horizons_days)), tuple(levels))
         if self._answered is None or self._answered[0] != asked:
-            answers = [quantiles(self.until(float(h)), float(h), levels) for h in horizons_days]
-            counts, spend = (np.asarray(torch.stack(both, dim=1).numpy()) for both in zip(*answers, strict=True))
+            together = [asked[0]] if self.steady else [(h,) for h in asked[0]]  # horizons that share a process
+            answers = [quantiles(self.until(share[0]), share, levels) for share in together]
+            counts, spend = (np.asarray(torch.cat(both, dim=1).numpy()) for both in zip(*answers, strict=True))
             self._answered = (asked, counts, spend)
         return self._answered[1:]
 

@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 _WEIGHT, _RATE, _HAZARD, _SHAPE, _MEAN = range(5)
 _NEGLIGIBLE = 1e-7  # probability of terms that are left out
 _NOTHING = 1e-10  # probability that ends a tail
+_MANY = 128  # purchases from which on it is worth the work to see whether dropout lets fewer happen
 _PRECISE = 1e-5  # of the level, a bound of the error left by the last step of Halley's method, mostly far below it
 _CLOSE = 0.5  # largest last step, in standard deviations of the narrowest term near by
 _START_STEPS = 5
@@ -40,53 +41,69 @@ class _Terms(NamedTuple):
 
 @compiled
 def invert(
-    behaviours: Floats,
-    churn: Floats,
-    support: NDArray[np.int64],
-    horizon: float,
-    levels: Floats,
-    table: NDArray[np.float32],
+    behaviours: Floats, churn: Floats, horizons: Floats, levels: Floats, table: NDArray[np.float32]
 ) -> tuple[Floats, Floats]:
-    """[N, Q] quantiles of the number of purchases before the horizon and of their spend.
+    """[N, H, Q] quantiles of the number of purchases before each horizon and of their spend.
 
     Args:
         behaviours: [N, 5, K] the customers.
-        churn: [N] P(no purchase).
-        support: [N] counts that are exceeded with negligible probability.
-        horizon: in the unit of time of the rates.
+        churn: [N, H] P(no purchase).
+        horizons: [H] in the unit of time of the rates.
         levels: [Q] between 0 and 1.
         table: of `seqclv.model.gamma.gamma_table`.
     """
     customers, _, width = behaviours.shape
-    counts, spend = np.zeros((customers, len(levels))), np.zeros((customers, len(levels)))
+    counts = np.zeros((customers, len(horizons), len(levels)))
+    spend = np.zeros(counts.shape)
     tail, joined = np.empty((width, 0)), np.empty((5, 0))
     roots, beyond = np.empty((2, 0)), np.empty(0)
     last = np.empty(width, np.int64)
     highest = levels.max()
     for i in range(customers):
-        if churn[i] >= highest:
-            continue
-        customer, size = behaviours[i], support[i] + 2
-        if size > tail.shape[1]:
-            tail, joined = np.empty((width, 2 * size)), np.empty((5, 2 * size))
-            roots, beyond = np.empty((2, 2 * size)), np.empty(2 * size)
-            roots[0] = np.sqrt(np.maximum(np.arange(2 * size), 1))
-            roots[1] = 1 / roots[0]
-        for k in range(width):
-            last[k] = _fill_tail(tail[k, :size], customer[:, k], horizon)
-        most = last.max()
-        _add_up(tail, beyond[:size])
-        terms = _Terms(tail, last, customer, roots, table)
-        total, first, variance = _join(joined, terms)
-        for j in range(len(levels)):
-            mass = levels[j] - churn[i]
-            if mass <= 0:
+        customer = behaviours[i]
+        for h in range(len(horizons)):
+            if churn[i, h] >= highest:
                 continue
-            counts[i, j] = _count_at(beyond[:size], 1 - levels[j])
-            mass = min(mass, total * (1 - 1e-9))  # beyond it lies no finite quantile
-            log_y = _start(joined[:, : most + 1], mass, _gamma_start(mass / total, first, variance), table)
-            spend[i, j] = math.exp(_solve(log_y, mass, terms))
+            size = _support(customer, horizons[h]) + 2
+            if size > tail.shape[1]:
+                tail, joined = np.empty((width, 2 * size)), np.empty((5, 2 * size))
+                roots, beyond = np.empty((2, 2 * size)), np.empty(2 * size)
+                roots[0] = np.sqrt(np.maximum(np.arange(2 * size), 1))
+                roots[1] = 1 / roots[0]
+            for k in range(width):
+                last[k] = _fill_tail(tail[k, :size], customer[:, k], horizons[h])
+            most = last.max()
+            _add_up(tail, beyond[:size])
+            terms = _Terms(tail, last, customer, roots, table)
+            total, first, variance = _join(joined, terms)
+            for j in range(len(levels)):
+                mass = levels[j] - churn[i, h]
+                if mass <= 0:
+                    continue
+                counts[i, h, j] = _count_at(beyond[:size], 1 - levels[j])
+                mass = min(mass, total * (1 - 1e-9))  # beyond it lies no finite quantile
+                log_y = _start(joined[:, : most + 1], mass, _gamma_start(mass / total, first, variance), table)
+                spend[i, h, j] = math.exp(_solve(log_y, mass, terms))
     return counts, spend
+
+
+@compiled
+def _support(customer: Floats, horizon: float) -> int:
+    """A number of purchases that is exceeded with negligible probability.
+
+    The smaller of two bounds of a behaviour: that of the Poisson distribution without dropout, and that of the
+    geometric distribution without horizon, whose tail is (lambda / s)^n.
+    """
+    most = 0.0
+    for k in range(customer.shape[1]):
+        mean = customer[_RATE, k] * horizon
+        bound = mean + 7 * math.sqrt(mean) + 12
+        if bound > most and customer[_WEIGHT, k] > _NOTHING:
+            if bound > _MANY:
+                fall = math.log1p(customer[_HAZARD, k] / max(customer[_RATE, k], _TINY))
+                bound = min(bound, -math.log(_NOTHING) / max(fall, _TINY) + 2)
+            most = max(most, bound)
+    return math.ceil(most)
 
 
 @compiled
