@@ -125,9 +125,7 @@ def trained_model(bench: Bench, directory: Path, steps: int | None = None) -> Pa
     if not directory.is_dir():
         bench.say("training a model on 2,000 customers")
         torch.set_num_threads(1)
-        training = TrainingConfig()
-        training = replace(training, from_prior=False, max_steps=steps or training.max_steps)
-        config = replace(Config(), training=training)
+        config = replace(Config(), training=TrainingConfig(from_prior=False, max_steps=steps))
         past = history(events_from_frame(pq.read_table(bench.log(2_000)), config.data), instant(CUTOFF), "1d")
         bundle = trained_once(past, instant(CUTOFF), horizon_days=90.0, config=config)
         save_bundle(bundle, directory)

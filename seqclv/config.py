@@ -228,7 +228,8 @@ class TrainingConfig:
 
     __pydantic_config__ = FORBID_UNKNOWN_KEYS
 
-    max_steps: int = 600  # optimizer steps; the learning rate falls to zero over them
+    # Optimizer steps; the learning rate falls to zero over them. Null: twelve passes, 600 at least and 4,000 at most.
+    max_steps: int | None = None
     max_epochs: int = 200  # of small bases, where an epoch has few steps
     patience: int = 8  # epochs without a better validation likelihood
     learning_rate: float = 4e-3
@@ -248,7 +249,9 @@ class TrainingConfig:
     max_history_events: int = 512  # the latest events of a customer that the encoder reads
 
     def __post_init__(self) -> None:
-        positive = ("max_steps", "max_epochs", "patience", "learning_rate", "gradient_clip", "batch_events")
+        if self.max_steps is not None:
+            _require_positive(self, ("max_steps",))
+        positive = ("max_epochs", "patience", "learning_rate", "gradient_clip", "batch_events")
         further = ("batch_customers", "max_customers", "max_history_events", "tuning_steps", "tuning_rate")
         _require_positive(self, (*positive, *further, "prior_purchases"))
         if self.prior_weight < 0:

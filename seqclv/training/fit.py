@@ -121,7 +121,7 @@ def _fit_one(
     early = EarlyStopping("val_loss", patience=config.training.patience, check_finite=True, verbose=False)
     averaging = EMAWeightAveraging(decay=config.training.averaging)
     callbacks = [progress, SeededBatches(seed), averaging, early, keep]
-    trainer = _trainer(config, start.steps, loader, callbacks, work, processes)
+    trainer = _trainer(config, start.steps(loader.batches_per_epoch), loader, callbacks, work, processes)
     last = work / "last.ckpt"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\..*")  # hints about workers and logging intervals

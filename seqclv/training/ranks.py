@@ -39,7 +39,7 @@ from seqclv.forecast.engines.local import usable_cores
 from seqclv.model.network import Network
 from seqclv.model.weights import joined_weights, weights_of
 from seqclv.training.fit import FitResult, Observer, Role, fit_networks, fit_result
-from seqclv.training.start import Start, starting_point
+from seqclv.training.start import LEAST_STEPS, Start, starting_point
 
 _LEFT = "networks-{rank}.safetensors", "networks-{rank}.json"
 _WORTHWHILE_STEPS = 200  # fewer are done before a further process has started
@@ -72,7 +72,7 @@ def crew_for(config: Config) -> Crew:
         )
     if gpus or devices > 1:
         return Crew(devices, together=True)
-    steps = min(config.training.max_steps, config.training.tuning_steps)
+    steps = min(config.training.max_steps or LEAST_STEPS, config.training.tuning_steps)
     automatic = usable_cores() if steps >= _WORTHWHILE_STEPS else 1
     workers = automatic if config.workers == "auto" else config.workers
     return Crew(min(workers, config.ensemble), together=False)

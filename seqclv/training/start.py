@@ -17,6 +17,9 @@ from seqclv.model.network import Network
 from seqclv.model.transfer import started_from, starting_schema
 from seqclv.training.objective import network_loss
 
+PASSES = 12  # over a base
+LEAST_STEPS, MOST_STEPS = 600, 4_000
+
 
 @dataclass(frozen=True)
 class Start:
@@ -34,10 +37,17 @@ class Start:
         """'scratch' or 'prior'."""
         return "scratch" if self.prior is None else "prior"
 
-    @property
-    def steps(self) -> int:
-        """Of the optimizer, at most."""
-        return self.settings.tuning_steps if self.tunes else self.settings.max_steps
+    def steps(self, batches: int) -> int:
+        """Of the optimizer, at most, where a pass over the base has so many batches.
+
+        By default a small base is passed over until LEAST_STEPS are done: with more, forecasts of churn become worse. A
+        large one still tells something new after that.
+        """
+        if self.tunes:
+            return self.settings.tuning_steps
+        if self.settings.max_steps is not None:
+            return self.settings.max_steps
+        return min(max(PASSES * batches, LEAST_STEPS), MOST_STEPS)
 
     @property
     def learning_rate(self) -> float:

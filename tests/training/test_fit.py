@@ -12,6 +12,7 @@ import torch
 
 from seqclv.data.windows import history, instant
 from seqclv.training.fit import fit_networks
+from seqclv.training.start import starting_point
 
 CUTOFF = instant("2021-07-01")
 
@@ -69,6 +70,7 @@ from seqclv.configfile import config_from
 from seqclv.data.store import events_from_frame
 from seqclv.data.windows import history, instant
 from seqclv.training.fit import fit_networks
+from seqclv.training.start import starting_point
 import json, pyarrow.parquet as pq
 
 def die(network, epoch, metrics):
@@ -106,3 +108,12 @@ def test_a_base_of_one_customer_with_one_purchase_trains(small_config, tmp_path)
     events = events_from_frame(frame, replace(small_config.data, transactions=(), categorical=()))
     result = fit(events, small_config, tmp_path)
     assert all(torch.isfinite(tensor).all() for tensor in result.networks[0].state_dict().values())
+
+
+def test_a_large_base_is_learned_from_for_longer_than_a_small_one(small_events, small_config):
+    automatic = replace(small_config, training=replace(small_config.training, max_steps=None, from_prior=False))
+    start = starting_point(history(small_events, CUTOFF, "1d"), CUTOFF, automatic)
+    steps = [start.steps(batches) for batches in (1, 50, 100, 1_000)]
+    assert steps == [600, 600, 1_200, 4_000]
+    asked = replace(start, settings=replace(start.settings, max_steps=7))
+    assert asked.steps(1_000) == 7
