@@ -1,11 +1,9 @@
 """The Gamma distribution function by table against scipy's."""
 
-import numba
 import numpy as np
 import pytest
 from scipy import special, stats
 
-from seqclv.model.compiled import compiled
 from seqclv.model.gamma import (
     CERTAIN,
     gamma_distribution,
@@ -52,18 +50,3 @@ def test_beyond_the_certain_distance_the_distribution_function_is_zero_or_one(sh
     low, high = max(shape**0.5 - CERTAIN, 0.0) ** 2, (shape**0.5 + CERTAIN) ** 2
     assert special.gammainc(shape, low) < 2e-6
     assert special.gammaincc(shape, high) < 2e-6
-
-
-def test_where_no_cache_can_be_written_functions_are_compiled_without_one(monkeypatch):
-    asked, real = [], numba.njit
-
-    def njit(*, cache, **options):
-        asked.append(cache)
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return real(**options)
-
-    monkeypatch.setattr(numba, "njit", njit)
-    double = compiled(lambda x: 2 * x)
-    assert double(3) == 6
-    assert asked == [True, False]
