@@ -11,24 +11,18 @@ import torch
 from torch import Tensor
 
 from seqclv.model.process import PurchaseProcess
+from seqclv.model.terms import supports
 
 _GROUP_ELEMENTS = 200_000  # largest intermediate tensor, elements: it should fit into a core's cache
-_LOG_BEYOND = -24.0  # log of the probability that more purchases happen than the support counts
-_TINY = 1e-300
 
 
 def support_bound(process: PurchaseProcess, horizon: float) -> Tensor:
     """[N] a count that is exceeded with negligible probability (below 1e-9).
 
-    The smaller of two bounds of a behaviour: that of the Poisson distribution without dropout, and that of the
-    geometric distribution without horizon, whose tail is (lambda / s)^n; behaviours without weight do not count.
+    See `seqclv.model.terms.support`; the process is one in float64.
     """
-    mean = process.log_rate.exp() * horizon
-    poisson = mean + 7 * mean.sqrt() + 12
-    log_buy = -torch.log1p((process.log_hazard - process.log_rate).exp())
-    geometric = _LOG_BEYOND / log_buy.clamp_max(-_TINY) + 2
-    bound = torch.where(process.log_weight[..., 1:] > _LOG_BEYOND, torch.minimum(poisson, geometric), 0.0)
-    return bound.amax(-1).ceil().long()
+    behaviours = torch.stack([process.weight, process.rate, process.hazard], dim=1)  # [N, 3, K]
+    return torch.from_numpy(supports(behaviours.detach().numpy(), float(horizon)))
 
 
 def by_support(process: PurchaseProcess, horizon: float) -> Iterator[tuple[Tensor, int]]:

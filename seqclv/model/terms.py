@@ -31,6 +31,15 @@ class Terms(NamedTuple):
 
 
 @compiled
+def supports(behaviours: Floats, horizon: float) -> NDArray[np.int64]:
+    """[N] `support` of customers [N, 3 or more, K]."""
+    found = np.empty(len(behaviours), np.int64)
+    for i in range(len(behaviours)):
+        found[i] = support(behaviours[i], horizon)
+    return found
+
+
+@compiled
 def support(customer: Floats, horizon: float) -> int:
     """A number of purchases that is exceeded with negligible probability.
 
