@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from seqclv.config import ModelConfig
+from seqclv.model.recurrence import compiled_states, runs_compiled
 
 
 def build_encoder(config: ModelConfig) -> "GruEncoder | TransformerEncoder":
@@ -24,6 +25,8 @@ class GruEncoder(nn.Module):
 
     def forward(self, embedded: Tensor, step_sizes: Tensor, time: Tensor) -> Tensor:
         """States after each event; the times are already among the embedded features."""
+        if torch.is_inference_mode_enabled() and runs_compiled(embedded):
+            return compiled_states(self.gru, embedded, step_sizes)
         states: Tensor = self.gru(PackedSequence(embedded, step_sizes))[0].data
         return states
 
