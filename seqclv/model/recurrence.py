@@ -36,7 +36,7 @@ _ONE, _HALF = np.float32(1), np.float32(0.5)
 
 
 @summing
-def tanh(x: float) -> float:
+def tanh(x: np.float32) -> np.float32:
     """The hyperbolic tangent in float32, to within 4e-7; arithmetic alone, so that several are worked out at once."""
     x = min(max(x, -_FAR), _FAR)
     y = x * x
