@@ -118,15 +118,14 @@ class EventStore:
         """All events, in blocks of so many customers; a pass over them does not fill the memory with mapped pages."""
         for start in range(0, self.customers, customers):
             yield self.read(start, start + customers)
-            for array in self.arrays.values():
-                _release(array)
+            self.release()
 
-
-def _release(array: npt.NDArray[Any]) -> None:
-    """Give the pages of a mapped file back to the system; they are read again when they are asked for."""
-    pages = getattr(array, "_mmap", None)
-    if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
-        pages.madvise(mmap.MADV_DONTNEED)
+    def release(self) -> None:
+        """Give the pages of the mapped files back to the system; they are read again when they are asked for."""
+        for array in self.arrays.values():
+            pages = getattr(array, "_mmap", None)
+            if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
+                pages.madvise(mmap.MADV_DONTNEED)
 
 
 def array_types(numeric: int, categorical: int, *, matched: bool) -> dict[str, np.dtype[Any]]:

@@ -37,8 +37,8 @@ def plan(store: EventStore, cutoff: int, merge: str) -> list[Part]:
     """The parts of a store as of the cutoff (microseconds); none where nobody bought before it."""
     size = CHUNK_CUSTOMERS * PART_CHUNKS
     starts, total = [], 0
-    for first in range(0, store.customers, _BLOCK_CUSTOMERS):
-        rows = np.flatnonzero(buyers(store.read(first, first + _BLOCK_CUSTOMERS), cutoff, merge))
+    for number, block in enumerate(store.blocks(_BLOCK_CUSTOMERS)):
+        first, rows = number * _BLOCK_CUSTOMERS, np.flatnonzero(buyers(block, cutoff, merge))
         starts += [first + int(row) for row in rows[(-total) % size :: size]]
         total += len(rows)
     ends = [*starts[1:], store.customers][: len(starts)]
@@ -69,8 +69,9 @@ def _any(events: Events, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 
 def part_chunks(store: EventStore, part: Part, cutoff: int, merge: str) -> Iterator[Events]:
-    """Merged histories of a part's customers before the cutoff, chunk by chunk."""
-    return chunked([history(store.read(part.start, part.stop), cutoff, merge)])
+    """Merged histories of a part's customers before the cutoff, chunk by chunk; then no page of them stays mapped."""
+    yield from chunked([history(store.read(part.start, part.stop), cutoff, merge)])
+    store.release()
 
 
 def history_chunks(store: EventStore, cutoff: int, merge: str) -> Iterator[Events]:
