@@ -31,7 +31,8 @@ def test_a_run_holds_config_curves_figures_plots_and_bundle(store, bundles, tmp_
     client = store.client
     found = client.get_run(run.run_id)
     assert found.info.status == "FINISHED"
-    assert found.data.params["training.max_steps"] == str(CONFIG.training.max_steps)
+    assert found.data.params["training.max_steps"] == "null"  # as many as the base has use for
+    assert found.data.params["training.max_epochs"] == str(CONFIG.training.max_epochs)
     assert found.data.params["horizons_days"] == "[30.0, 90.0, 365.0]"
     assert max(map(len, found.data.params.values())) < 500
     assert found.data.tags["fingerprint"] == "abc"
