@@ -15,8 +15,8 @@ from seqclv.data.events import PURCHASE, Events, concatenate
 from seqclv.data.store import EventStore
 from seqclv.data.windows import before, history
 
-CHUNK_CUSTOMERS = 4_096
-PART_CHUNKS = 4
+CHUNK_CUSTOMERS = 2_048  # the numbers that are worked with at once should fit into a core's cache
+PART_CHUNKS = 8
 _BLOCK_CUSTOMERS = 65_536  # read from the store at once while planning
 
 
