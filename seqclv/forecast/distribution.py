@@ -143,8 +143,9 @@ class ProcessForecast:
         low = torch.full_like(never, math.log(_SHORTEST_DAYS))
         high = torch.full_like(never, math.log(_LONGEST_DAYS))
         below, above = beyond(low), beyond(high)
-        for _ in range(_SEARCH_STEPS):
-            middle = high - (high - low) * above / (above - below)
+        for step in range(_SEARCH_STEPS):
+            # The slope is at most one, seldom below a half: two first steps give a narrow bracket.
+            middle = low - (step + 1) * below if step < 2 else high - (high - low) * above / (above - below)
             middle = torch.where((middle > low) & (middle < high), middle, (low + high) / 2)
             median[rows] = middle.exp()
             found = beyond(middle)
