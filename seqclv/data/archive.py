@@ -6,6 +6,7 @@ n0 .., k0 .. (codes, -1 is missing), m0 .., w0 .. and row_hash; its rows are the
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -58,7 +59,12 @@ def ordered_batches(
 
 
 def _file_batches(path: Path, data: DataConfig) -> Iterator[pa.RecordBatch]:
-    """The rows without the texts, which only queries need."""
+    """The rows without the texts, which only queries need; the next batch is read while one is worked on."""
     attributes = [name for name in attribute_columns(data) if name[0] in "nk"]
-    with pq.ParquetFile(path) as file:
-        yield from file.iter_batches(BATCH_ROWS, columns=["customer", "ts", "code", "amount", *attributes, "row_hash"])
+    columns = ["customer", "ts", "code", "amount", *attributes, "row_hash"]
+    with pq.ParquetFile(path) as file, ThreadPoolExecutor(1) as reader:
+        batches = file.iter_batches(BATCH_ROWS, columns=columns)
+        following = reader.submit(next, batches, None)
+        while (batch := following.result()) is not None:
+            following = reader.submit(next, batches, None)
+            yield batch

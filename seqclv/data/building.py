@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from seqclv.data.archive import LINES_FILE
 from seqclv.data.beside import static_attributes, write_beside
 from seqclv.data.database import connect
 from seqclv.data.events import Categorical, Events, FloatArray
+from seqclv.data.inspection import Inspection
 from seqclv.data.lines import Lines
 from seqclv.data.mapping import named_places
 from seqclv.data.placing import move_into_place, scratch_beside
@@ -158,8 +160,7 @@ def write_store(
     """
     numeric, categorical = log.data.numeric, log.data.categorical
     with StoreFiles(directory, log.data) as files:
-        for block in log.lines(directory / LINES_FILE):
-            files.append(block)
+        inspection = _append_all(log, files, directory / LINES_FILE)
         digests = files.finish()
     beside = write_beside(log.connection, log.data, directory)
     vocabularies = dict(zip(categorical, log.vocabularies, strict=True))
@@ -189,13 +190,27 @@ def write_store(
     _write_rejects(log, directory / REJECTS_FILE)
     (directory / STORE_FILE).write_text(info.to_json(), "utf-8")
     shares = concentration(open_store(directory).blocks())
-    report = log.report(files.customers, files.duplicates, shares)
+    report = log.report(inspection, files.customers, files.duplicates, shares)
     warnings = [*report.warnings, *warn(files.duplicates)]
     report = replace(report, warnings=warnings, customers_table=beside.counts)
     (directory / REPORT_FILE).write_text(report.render() + "\n", "utf-8")
     text = replace(info, report=report.to_dict()).to_json()
     (directory / "store.json.new").write_text(text, "utf-8")
     (directory / "store.json.new").replace(directory / STORE_FILE)
+
+
+def _append_all(log: Log, files: StoreFiles, archive: Path) -> Inspection:
+    """Append the lines to the store's files, and inspect them meanwhile: the database is idle while they are netted.
+
+    Where it is asked for the counterparts of cancellations, it is not: then they are inspected afterwards.
+    """
+    with ThreadPoolExecutor(1) as aside:
+        inspection: Future[Inspection] | None = None
+        for block in log.lines(archive):
+            if inspection is None and not log.data.cancellation_days:
+                inspection = aside.submit(log.inspected)
+            files.append(block)
+        return log.inspected() if inspection is None else inspection.result()
 
 
 def _write_rejects(log: Log, path: Path) -> None:

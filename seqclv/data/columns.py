@@ -38,6 +38,10 @@ BLANKS = "E' \\t\\r\\n'"
 FIRST_MICROSECOND = -62_135_596_800_000_000  # 0001-01-01
 LAST_MICROSECOND = 253_402_300_799_999_999  # 9999-12-31
 WHITE = "E' \\t\\r\\n\\f'"  # an id of nothing else is none
+# Most ids begin with a sign above the blank: only the others are trimmed to see whether anything is in them.
+_FILLED_ID = (
+    f"CASE WHEN customer_text >= '!' THEN customer_text WHEN ltrim(customer_text, {WHITE}) <> '' THEN customer_text END"
+)
 DAY = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}"
 CLOCK = r"[T ]\d{1,2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
 ZONE = r"\s*(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)"
@@ -122,7 +126,7 @@ def _judged(rows: str, attributes: Sequence[str], raw: str) -> str:
         for name in attributes
     )
     typed = f"""
-        SELECT *, CASE WHEN ltrim(customer_text, {WHITE}) <> '' THEN customer_text END AS customer,
+        SELECT *, {_FILLED_ID} AS customer,
             CASE WHEN stamp BETWEEN {FIRST_MICROSECOND} AND {LAST_MICROSECOND} THEN stamp END AS ts,
             lower(trim(kind, {BLANKS})) AS word,
             CASE WHEN word NOT IN ({words}, {refunds}) THEN kind END AS further

@@ -19,7 +19,7 @@ from seqclv.data.counts import Counts, count_rows, kept, require_one_zone, requi
 from seqclv.data.database import run, without_statistics
 from seqclv.data.events import MICROSECONDS_PER_DAY
 from seqclv.data.identities import load_identities, relabelled
-from seqclv.data.inspection import inspect
+from seqclv.data.inspection import Inspection, inspect
 from seqclv.data.lines import Lines, net
 from seqclv.data.mapping import Mapped, mapped_frame, mapped_log
 from seqclv.data.ordering import sorted_rows, vocabularies
@@ -93,10 +93,19 @@ class Log:
         for batch in self.connection.cursor().sql(query).to_arrow_reader(BATCH_ROWS):
             yield batch.rename_columns(list(self.reject_columns))
 
-    def report(self, customers: int, duplicates: int, shares: tuple[float | None, float | None]) -> DataReport:
+    def inspected(self) -> Inspection:
+        """What the lines tell once `lines` has begun to hand them out.
+
+        Raises:
+            InputError: see `seqclv.data.inspection.inspect`.
+        """
+        return inspect(self.connection, self.data, self.counts.last, self.until)
+
+    def report(
+        self, inspection: Inspection, customers: int, duplicates: int, shares: tuple[float | None, float | None]
+    ) -> DataReport:
         """The data report, with what only the sorted lines and the store tell."""
         counts = self.counts
-        inspection = inspect(self.connection, self.data, counts.last, self.until)
         return DataReport(
             rows_read=counts.read,
             rows_kept=counts.kept,
