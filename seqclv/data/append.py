@@ -22,11 +22,12 @@ from seqclv.data.counts import Counts
 from seqclv.data.database import quoted, run
 from seqclv.data.events import FIRST_FURTHER_TYPE
 from seqclv.data.identities import TABLE as IDENTITY
+from seqclv.data.log import REJECT_COLUMNS, Log
 from seqclv.data.privacy import TABLE as UNPROFILED
 from seqclv.data.privacy import Objections, mentions_forgotten
 from seqclv.data.report import isoformat
 from seqclv.data.store import REJECTS_FILE, EventStore
-from seqclv.data.transactions import REJECT_COLUMNS, Log, recounted
+from seqclv.data.transactions import recounted
 from seqclv.errors import InputError
 from seqclv.pseudonyms import PseudonymKey
 

@@ -20,6 +20,7 @@ from seqclv.data.database import connect
 from seqclv.data.events import Categorical, Events, FloatArray
 from seqclv.data.inspection import Inspection
 from seqclv.data.lines import Lines
+from seqclv.data.log import Log
 from seqclv.data.mapping import named_places
 from seqclv.data.placing import move_into_place, scratch_beside
 from seqclv.data.report import concentration
@@ -33,7 +34,7 @@ from seqclv.data.store import (
 from seqclv.data.storefiles import StoreFiles, fresh_start
 from seqclv.data.storeinfo import FORMAT_VERSION, STORE_FILE, StoreInfo
 from seqclv.data.tables import load_calendar
-from seqclv.data.transactions import Log, read_frame, read_log
+from seqclv.data.transactions import read_frame, read_log
 from seqclv.errors import InputError
 from seqclv.pseudonyms import PseudonymKey
 
