@@ -43,6 +43,8 @@ def main() -> int:
     parser.add_argument("--case", type=int, metavar="I", help="one case alone")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    if args.cases == args.command == 0 and args.case is None:
+        parser.error("something must be run, but nothing is named: give --cases, --command or --case.")
     np.seterr(over="raise", invalid="raise", divide="raise")
     runs = [(i, run_case) for i in range(args.cases)] + [(i, run_command) for i in range(args.command)]
     if args.case is not None:
