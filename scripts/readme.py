@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Bring the README's table and picture up to date with the latest demo: run after scripts/demo.sh."""
 
+import argparse
 import json
 import shutil
 import sys
@@ -17,7 +18,11 @@ BEGIN, END = "<!-- demo:begin -->", "<!-- demo:end -->"
 
 def main() -> int:
     """Rewrite what stands between the markers."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.parse_args()
     training = ROOT / "demo" / "training"
+    if not (training / "metrics.json").is_file():
+        parser.error(f"the demo must have run, but '{training}' has no metrics.json: run scripts/demo.sh first.")
     metrics = json.loads((training / "metrics.json").read_text())
     config = load_bundle(training / "bundle").config
     versions = ", ".join(f"{name} {version(name)}" for name in ("seqclv", "torch", "scikit-learn"))
