@@ -59,12 +59,15 @@ class Log:
         return (*REJECT_COLUMNS, *(f"{n}_" if n in REJECT_COLUMNS else n for n in self.originals))
 
     def rejects(self) -> Iterator[pa.RecordBatch]:
-        """Rejected rows: `reason`, `line` if malformed, `instant` if understood, and the columns as read, as text."""
+        """Rejected rows: `reason`, `line` if malformed, `instant` if understood, and the columns as read, as text.
+
+        They are sorted, by reason, time and text: several files are read in an order that no two runs share.
+        """
         fields = "".join(f", raw[{i + 1}] AS r{i}" for i in range(len(self.originals)))
         empty = "".join(f", NULL::VARCHAR AS r{i}" for i in range(len(self.originals)))
         query = f"""SELECT reason, NULL::VARCHAR AS line, make_timestamp(ts) AS instant{fields}
             FROM staged WHERE reason IS NOT NULL
-            UNION ALL SELECT '{MALFORMED}', line, NULL::TIMESTAMP{empty} FROM malformed"""
+            UNION ALL SELECT '{MALFORMED}', line, NULL::TIMESTAMP{empty} FROM malformed ORDER BY ALL NULLS FIRST"""
         for batch in self.connection.cursor().sql(query).to_arrow_reader(BATCH_ROWS):
             yield batch.rename_columns(list(self.reject_columns))
 

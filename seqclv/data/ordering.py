@@ -52,10 +52,13 @@ def sorted_rows(
 
 
 def _sorted_as_code(connection: duckdb.DuckDBPyConnection, feed: str) -> str:
-    """SQL of the feed of a row as an ENUM: it is written as text, but sorted along as a number."""
+    """SQL of the feed of a row as an ENUM: it is written as text, but sorted along as a number.
+
+    A Parquet file has its names in the order of the ENUM, which must therefore be the same each time.
+    """
     run(connection, f"DROP TYPE IF EXISTS {feed}")
     query = f"SELECT DISTINCT {feed} FROM staged WHERE {feed} IS NOT NULL LIMIT {_MOST_CODES + 1}"
-    names = [str(row[0]) for row in run(connection, query)]
+    names = sorted(str(row[0]) for row in run(connection, query))
     if not 0 < len(names) <= _MOST_CODES:
         return feed
     connection.register("vocabulary", pa.table({"value": pa.array(names, pa.string())}))

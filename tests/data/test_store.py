@@ -56,6 +56,34 @@ def test_a_part_of_the_customers_is_read_as_the_whole_has_it(store: EventStore) 
     assert sum(len(block) for block in store.blocks(customers=7)) == len(whole)
 
 
+def test_several_files_give_the_same_bytes_each_time(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    rows, feeds = 60_000, 200
+    days = random.integers(0, 700, rows).astype("timedelta64[D]")
+    frame = pd.DataFrame(
+        {"customer_id": random.integers(0, 3_000, rows), "timestamp": np.datetime64("2021-01-01") + days}
+    )
+    frame["amount"] = random.integers(1, 100, rows).astype(float)
+    frame["channel"] = random.integers(0, feeds, rows).astype(str)
+    frame.loc[::97, "amount"] = np.nan
+    places = [tmp_path / f"{i}.csv" for i in range(4)]
+    for i, place in enumerate(places):
+        frame[i::4].to_csv(place, index=False)
+        with place.open("a") as file:
+            file.writelines(f"malformed {i} {j}\n" for j in range(20))
+    data = DataConfig(transactions=tuple(map(str, places)), watch=("channel",))
+    stores = [build_store(data, tmp_path / f"store{i}").path for i in range(6)]
+    names = sorted(path.name for path in stores[0].iterdir())
+    for name in names:
+        assert len({(store / name).read_bytes() for store in stores}) == 1, name
+    rejects = pq.read_table(stores[0] / "rejects.parquet").to_pandas()
+    assert len(rejects) == 80 + -(-rows // 97)
+    assert rejects["reason"].is_monotonic_increasing
+    # Feeds are few and stand in a dictionary, in an order that threads do not decide.
+    written = pq.read_table(stores[0] / "lines.parquet", read_dictionary=["w0"])["w0"].chunk(0).dictionary.to_pylist()
+    assert written == sorted(written) == sorted(map(str, range(feeds)))
+
+
 def test_a_store_a_csv_and_a_frame_hold_the_same(store: EventStore, tmp_path: Path) -> None:
     from_csv = build_store(log_at(tmp_path / "log.csv"), tmp_path / "other")
     assert from_csv.fingerprint == store.fingerprint
