@@ -63,7 +63,7 @@ class Command:
         found = self.contents()
         if found in (old, new, {name: digest for name, digest in new.items() if name == self.out.name}):
             return ""
-        kinds = {None: "missing"} | {digest: "old" for digest in old.values()} | {d: "new" for d in new.values()}
+        kinds = {None: "missing"} | dict.fromkeys(old.values(), "old") | dict.fromkeys(new.values(), "new")
         names = sorted({*old, *new, *found})
         return ", ".join(f"{name} is {kinds.get(found.get(name), 'neither old nor new')}" for name in names)
 
