@@ -13,15 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqclv.model.approximation import gamma_start, join, start
-from seqclv.model.compiled import compiled, summing
+from seqclv.model.compiled import compiled, entry, summing
 from seqclv.model.gamma import CERTAIN, SMALLEST, gamma_distribution, small_gamma_distribution
 from seqclv.model.terms import MEAN, SHAPE, TINY, Floats, Terms, add_up, count_at, fill_tail, support
 
 _PRECISE = 1e-5  # of the level, a bound of the error left by the last step of Halley's method, mostly far below it
 _CLOSE = 0.5  # largest last step, in standard deviations of the narrowest term near by
-_STEPS = 100  # bisection alone would do; Halley's steps need one or two
+_STEPS = 100
+_HALLEY_STEPS = 30  # one or two are the rule; from here on the bracket is halved
 
 
+@entry
 @compiled
 def invert(
     behaviours: Floats, churn: Floats, horizons: Floats, levels: Floats, table: NDArray[np.float32]
@@ -49,9 +51,10 @@ def invert(
                 continue
             size = support(customer, horizons[h]) + 2
             if size > tail.shape[1]:
-                tail, joined = np.empty((width, 2 * size)), np.empty((5, 2 * size))
-                roots, beyond = np.empty((2, 2 * size)), np.empty(2 * size)
-                roots[0] = np.sqrt(np.maximum(np.arange(2 * size), 1))
+                room = size + size // 4
+                tail, joined = np.empty((width, room)), np.empty((5, room))
+                roots, beyond = np.empty((2, room)), np.empty(room)
+                roots[0] = np.sqrt(np.maximum(np.arange(room), 1))
                 roots[1] = 1 / roots[0]
             for k in range(width):
                 last[k] = fill_tail(tail[k, :size], customer[:, k], horizons[h])
@@ -90,7 +93,8 @@ def _distribution(log_y: float, terms: Terms) -> tuple[float, float, float, floa
         root = math.sqrt(x)
         sharpness = max(sharpness, root)
         most = float(last[k])
-        low = int(min(max(math.ceil(max(root - CERTAIN, 0.0) ** 2 / a), 1.0), most + 1))
+        first = min(max(root - CERTAIN, 0.0) ** 2 / a, most + 1)  # bounded first: it may be too large for an integer
+        low = max(math.ceil(first), 1)
         high = int(min((root + CERTAIN) ** 2 / a, most))
         value += tail[k, 1] - tail[k, low]
         while low <= high and low * a < SMALLEST:
@@ -131,7 +135,7 @@ def _band(
 def _solve(log_y: float, mass: float, terms: Terms) -> float:
     """The log y where log F(y) = log mass: steps of Halley's method inside a bracket, else bisection."""
     low, high, stride = -math.inf, math.inf, 2.0
-    for _ in range(_STEPS):
+    for turn in range(_STEPS):
         value, slope, curvature, bend, sharpness = _distribution(log_y, terms)
         if value < mass:
             low = log_y
@@ -141,7 +145,7 @@ def _solve(log_y: float, mass: float, terms: Terms) -> float:
         step = _halley(value, slope, curvature, mass) if value > 1e-9 * mass else stride
         error = 0.42 * abs(step) ** 3 * (bend + slope * (slope / value) ** 2)
         following = log_y + min(max(step, -stride), stride)
-        inside = low < following < high
+        inside = low < following < high and turn < _HALLEY_STEPS
         if math.isinf(low) or math.isinf(high):
             stride *= 2
         elif not inside:

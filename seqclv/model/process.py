@@ -201,19 +201,6 @@ class PurchaseProcess:
         active = torch.logaddexp(alive, dropped)
         return torch.logsumexp(self.log_weight + torch.cat([gone, active], dim=-1), dim=-1)
 
-    def behaviour_tail(self, horizon: Tensor | float, maximum: int) -> Tensor:
-        """[N, K, maximum + 1] P(N(H) >= n | behaviour k) for n = 0 ... maximum.
-
-        (lambda / s)^n P(n, s H): the n-th purchase comes after a Gamma-distributed time, before dropout and horizon.
-        """
-        log_s = self.log_pace
-        n = torch.arange(maximum + 1, dtype=log_s.dtype, device=log_s.device)
-        log_x = log_s + torch.log(_column(horizon, log_s))  # s H
-        poisson = (n * log_x.unsqueeze(-1) - log_x.exp().unsqueeze(-1) - torch.lgamma(n + 1)).exp()  # [N, K, n]
-        reached = torch.ones_like(poisson)
-        reached[..., 1:] = (1 - poisson[..., :-1].cumsum(-1)).clamp_min(0)
-        return (n * (self.log_rate - log_s).unsqueeze(-1)).exp() * reached
-
     def transaction_pmf(self, horizon: Tensor | float, maximum: int) -> Tensor:
         """[N, maximum + 1] P(N(H) = n)."""
         pmf = torch.einsum("nk,nkm->nm", self.weight, self.behaviour_pmf(horizon, maximum))

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from seqclv.model.compiled import summing
+from seqclv.model.compiled import entry, summing
 
 Floats = NDArray[np.float32]
 Steps = NDArray[np.int64]
@@ -63,6 +63,7 @@ def compiled_states(gru: nn.GRU, embedded: Tensor, step_sizes: Tensor) -> Tensor
     return torch.from_numpy(states)
 
 
+@entry
 @summing
 def recurrent_states(
     inputs: Floats, step_sizes: Steps, by_input: Floats, by_state: Floats, bias: Floats, like_state: tuple[int, ...]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqclv.model.compiled import compiled
+from seqclv.model.compiled import compiled, entry
 
 Floats = NDArray[np.float64]
 WEIGHT, RATE, HAZARD, SHAPE, MEAN = range(5)
@@ -30,6 +30,7 @@ class Terms(NamedTuple):
     table: NDArray[np.float32]
 
 
+@entry
 @compiled
 def supports(behaviours: Floats, horizon: float) -> NDArray[np.int64]:
     """[N] `support` of customers [N, 3 or more, K]."""

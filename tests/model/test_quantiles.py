@@ -10,10 +10,20 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from seqclv.model.process import PurchaseProcess
-from seqclv.model.quantiles import spend_quantiles, transaction_quantiles
+from seqclv.model.quantiles import quantiles
 from seqclv.model.support import by_support, support_bound
 
 LEVELS = (0.05, 0.5, 0.95)
+
+
+def transaction_quantiles(p, horizon, levels):
+    """[N, Q]"""
+    return quantiles(p, [horizon], levels)[0].squeeze(1)
+
+
+def spend_quantiles(p, horizon, levels):
+    """[N, Q]"""
+    return quantiles(p, [horizon], levels)[1].squeeze(1)
 
 
 def process(*, customers=5, behaviours=3, seed=0, shapes=(-1.0, 3.0), rates=(-4.0, 1.0), gone=0.0):
@@ -121,6 +131,24 @@ def test_spend_quantiles_grow_with_the_unit_of_money_however_large_or_small_it_i
     torch.testing.assert_close(spend_quantiles(other, 20.0, LEVELS), expected, rtol=1e-9, atol=0)
 
 
+@pytest.mark.parametrize("spread", [5.0, 10.0, 20.0])
+def test_spend_quantiles_hold_where_amounts_and_rates_of_one_customer_are_worlds_apart(spread):
+    g = torch.Generator().manual_seed(0)
+    for seed in range(8):
+        p = process(seed=seed, customers=40, behaviours=6, shapes=(-3.0, 6.9), rates=(-5.5, 2.0))
+        apart = 2 * torch.rand(p.log_mean.shape, generator=g, dtype=torch.float64) - 1
+        assert_quantiles(replace(p, log_mean=spread * apart), 30.0, (0.05, 0.25, 0.5, 0.75, 0.95, 0.99), tolerance=2e-5)
+
+
+def test_amounts_of_behaviours_without_weight_do_not_matter():
+    p = process(customers=5, behaviours=3, seed=4)
+    p.log_weight[:, 3] = -torch.inf
+    p = replace(p, log_weight=torch.log_softmax(p.log_weight, -1))
+    expected = spend_quantiles(p, 30.0, LEVELS)
+    p.log_mean[:, 2] = 800.0
+    torch.testing.assert_close(spend_quantiles(p, 30.0, LEVELS), expected, rtol=1e-4, atol=0)
+
+
 def test_behaviours_that_never_buy_leave_no_trace():
     p = process(customers=4, behaviours=2, seed=2)
     never = replace(p, log_rate=torch.full_like(p.log_rate, -800.0), log_hazard=torch.full_like(p.log_rate, -800.0))
@@ -130,9 +158,8 @@ def test_behaviours_that_never_buy_leave_no_trace():
 
 def test_spend_quantiles_never_fall_with_the_horizon():
     p = process(customers=40, seed=7)
-    quantiles = torch.stack([spend_quantiles(p, h, LEVELS) for h in (0.5, 1.0, 2.0, 5.0, 20.0, 90.0, 365.0)])
-    steps = quantiles.diff(dim=0)
-    assert (steps >= -1e-4 * quantiles[1:]).all()
+    found = torch.stack([spend_quantiles(p, h, LEVELS) for h in (0.5, 1.0, 2.0, 5.0, 20.0, 90.0, 365.0)])
+    assert (found.diff(dim=0) >= -1e-4 * found[1:]).all()
 
 
 def test_transaction_quantiles_are_the_smallest_counts_that_reach_the_level():
