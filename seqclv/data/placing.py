@@ -14,6 +14,7 @@ from pathlib import Path
 from seqclv.errors import InputError
 
 _LOCK = "lock"
+_ASIDE = "replaced"  # a store on its way from its place to nowhere
 _ABANDONED_SECONDS = 60  # a younger one may not have taken its lock yet
 _CURRENT_DIRECTORY = -100  # AT_FDCWD
 _EXCHANGE = 2  # RENAME_EXCHANGE
@@ -39,35 +40,42 @@ def scratch_beside(out: Path) -> Iterator[Path]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for other in parent.glob(f"{glob.escape(prefix)}*"):
             if other != directory:
-                _remove_abandoned(other)
+                _remove_abandoned(other, out)
         try:
             yield directory
         finally:
-            shutil.rmtree(directory, ignore_errors=True)
+            _remove(directory, out)
 
 
-def _remove_abandoned(directory: Path) -> None:
+def _remove_abandoned(directory: Path, out: Path) -> None:
     """Remove a scratch directory whose process is gone: the system has released its lock."""
     try:
         if time.time() - directory.stat().st_mtime < _ABANDONED_SECONDS:
             return
         with (directory / _LOCK).open("ab") as lock:  # a run killed as it began or ended has left none
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(directory, ignore_errors=True)
+            _remove(directory, out)
     except OSError:  # another run is at work there, or has just begun or ended
         pass
 
 
-def move_into_place(finished: Path, out: Path) -> None:
-    """Put the directory `finished` at `out`; what was there is at `finished` afterwards, and never is neither at `out`.
+def _remove(directory: Path, out: Path) -> None:
+    """Remove a scratch directory; a store that went aside for one that never came goes back to its place."""
+    if (directory / _ASIDE).exists() and not out.exists():
+        (directory / _ASIDE).rename(out)
+    shutil.rmtree(directory, ignore_errors=True)
 
-    Where the system cannot exchange two directories at once, there is a moment without one.
+
+def move_into_place(finished: Path, out: Path) -> None:
+    """Put the directory `finished` at `out`; what was there is in the scratch directory of `finished` afterwards.
+
+    There never is neither at `out`, but where the system cannot exchange two directories at once: there is a moment
+    without one, and whoever fails or is killed in it leaves the old one to the end of `scratch_beside` or to the next.
     """
     if not out.exists():
         finished.rename(out)
     elif not _exchanged(finished, out):
-        aside = finished.with_name("replaced")
-        out.rename(aside)
+        out.rename(finished.with_name(_ASIDE))
         finished.rename(out)
 
 

@@ -79,3 +79,40 @@ def test_directories_change_places_also_where_the_system_cannot_exchange_them(
     assert (tmp_path / "out/which").read_text() == "scratch/store"
     [left] = [path.read_text() for path in (tmp_path / "scratch").rglob("which")]
     assert left == "out"
+
+
+def test_a_store_that_went_aside_for_one_that_never_came_goes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placing, "_exchanged", lambda one, other: False)
+    out = tmp_path / "store"
+    out.mkdir()
+    (out / "which").write_text("old")
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if target == out and self.name == "finished":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+
+    def replace() -> None:
+        with scratch_beside(out) as scratch:
+            (scratch / "finished").mkdir()
+            move_into_place(scratch / "finished", out)
+
+    with pytest.raises(KeyboardInterrupt):
+        replace()
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+    assert (out / "which").read_text() == "old"
+
+
+def test_a_store_that_a_killed_run_left_aside_is_brought_back_by_the_next(tmp_path: Path) -> None:
+    abandoned = tmp_path / ".store.scratch-abandoned"
+    (abandoned / "replaced").mkdir(parents=True)
+    (abandoned / "replaced" / "which").write_text("old")
+    os.utime(abandoned, (0, 0))
+    with scratch_beside(tmp_path / "store"):
+        assert (tmp_path / "store" / "which").read_text() == "old"
+        assert not abandoned.exists()
