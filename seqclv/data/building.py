@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -205,12 +205,17 @@ def _append_all(log: Log, files: StoreFiles, archive: Path) -> Inspection:
 
     Where it is asked for the counterparts of cancellations, it is not: then they are inspected afterwards.
     """
+    inspection: Future[Inspection] | None = None
     with ThreadPoolExecutor(1) as aside:
-        inspection: Future[Inspection] | None = None
-        for block in log.lines(archive):
-            if inspection is None and not log.data.cancellation_days:
-                inspection = aside.submit(log.inspected)
-            files.append(block)
+        try:
+            for block in log.lines(archive):
+                if inspection is None and not log.data.cancellation_days:
+                    inspection = aside.submit(log.inspected)
+                files.append(block)
+        except BaseException:
+            while inspection is not None and wait([inspection], timeout=0.05).not_done:
+                log.connection.interrupt()  # of no use any more; between two queries it does not hear
+            raise
         return log.inspected() if inspection is None else inspection.result()
 
 

@@ -47,6 +47,7 @@ def sorted_rows(
     coded = [f"coalesce(codes_{name}.code, -1)::INTEGER AS {name}" for name in categories]
     # Categories are compared before numbers: the last line of an instant gives its categories to the netted line.
     order = ["customer", "ts", "code", "amount", *categories, *(f"{name} NULLS FIRST" for name in numeric), "row_hash"]
+    order += [f"{name} NULLS FIRST" for name in names if name[0] in "mw"]  # of equal rows in several files
     chosen = ", ".join(["customer", "ts", code, "amount", *numeric, *coded, *texts, "row_hash"])
     return f"SELECT {chosen} FROM staged {joins} WHERE {kept(until)} ORDER BY {', '.join(order)}"
 

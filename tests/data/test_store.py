@@ -1,7 +1,9 @@
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -10,10 +12,12 @@ import pytest
 
 from seqclv.config import DataConfig
 from seqclv.data import archive, building
+from seqclv.data import log as log_module
 from seqclv.data.events import Events
 from seqclv.data.report import concentration
 from seqclv.data.simulate import SimulationConfig, simulate, write
 from seqclv.data.store import EventStore, build_store, events_from_frame, is_store, open_log, open_store
+from seqclv.data.storefiles import StoreFiles
 from seqclv.errors import InputError
 
 BASE = simulate(SimulationConfig(customers=300, mean_events=8, attributes=True, refund_share=0.1))
@@ -82,6 +86,38 @@ def test_several_files_give_the_same_bytes_each_time(tmp_path: Path) -> None:
     # Feeds are few and stand in a dictionary, in an order that threads do not decide.
     written = pq.read_table(stores[0] / "lines.parquet", read_dictionary=["w0"])["w0"].chunk(0).dictionary.to_pylist()
     assert written == sorted(written) == sorted(map(str, range(feeds)))
+
+
+def test_equal_rows_of_several_files_give_the_same_bytes_each_time(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"customer_id": "c", "timestamp": pd.Timestamp("2021-01-01"), "amount": [1.0] * 30_000})
+    places = [tmp_path / f"{i}.parquet" for i in range(4)]
+    for place in places:
+        rows.to_parquet(place, index=False)
+    data = DataConfig(transactions=tuple(map(str, places)))
+    written = {(build_store(data, tmp_path / f"store{i}").path / "lines.parquet").read_bytes() for i in range(5)}
+    assert len(written) == 1
+
+
+@pytest.mark.parametrize("cause", [KeyboardInterrupt, OSError])
+def test_whatever_stops_the_writing_stops_the_inspection_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cause: type[BaseException]
+) -> None:
+    """Nobody waits for the queries of an inspection whose store will never be."""
+    asked = threading.Event()
+
+    def endless(connection: duckdb.DuckDBPyConnection, *_: object) -> None:
+        asked.set()
+        connection.execute("SELECT max(a.range * b.range) FROM range(10_000_000) a, range(10_000_000) b").fetchall()
+
+    def stopped(*_: object) -> None:
+        assert asked.wait(60)
+        raise cause
+
+    monkeypatch.setattr(log_module, "inspect", endless)
+    monkeypatch.setattr(StoreFiles, "append", stopped)
+    with pytest.raises(cause):
+        build_store(log_at(tmp_path / "log.parquet"), tmp_path / "store")
+    assert not (tmp_path / "store").exists()
 
 
 def test_a_store_a_csv_and_a_frame_hold_the_same(store: EventStore, tmp_path: Path) -> None:
