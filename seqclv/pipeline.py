@@ -34,6 +34,7 @@ from seqclv.evaluation.compare import (
 )
 from seqclv.evaluation.figures import evaluation_figures, save_figures
 from seqclv.evaluation.scores import sections
+from seqclv.forecast.threads import threads_kept
 from seqclv.scoring import open_model
 from seqclv.training.train import retrained, train_bundle
 
@@ -91,6 +92,7 @@ class _Experiment:
     quiet: bool
 
 
+@threads_kept()
 def train(
     config: Config, *, out: str | Path | None = None, quiet: bool = False, announce: Announce = _silent
 ) -> Trained:

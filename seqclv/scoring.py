@@ -25,6 +25,7 @@ from seqclv.forecast.chunks import chunked, history_chunks
 from seqclv.forecast.engines.local import Execution, Scored, score_in
 from seqclv.forecast.forecaster import checked_horizons, forecast_rfm, forecast_table, predict
 from seqclv.forecast.sinks import DEFAULT_TABLE, sink_of
+from seqclv.forecast.threads import threads_kept
 from seqclv.forecast.workplace import workplace
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def open_model(model: str | Path, *, tracking_uri: str | None = None) -> Bundle:
     return load_bundle(Path(model))
 
 
+@threads_kept()
 def score_log(
     bundle: Bundle,
     data: DataConfig,

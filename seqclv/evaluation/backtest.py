@@ -41,6 +41,7 @@ from seqclv.evaluation.compare import (
 from seqclv.evaluation.figures import evaluation_figures, save_figures
 from seqclv.evaluation.pieces import Piece, load_pieces, save_pieces
 from seqclv.files import whole_file
+from seqclv.forecast.threads import threads_kept
 from seqclv.training.train import train_bundle
 
 Announce = Callable[[str], None]
@@ -67,6 +68,7 @@ class BacktestPlan:
             )
 
 
+@threads_kept()
 def backtest(
     config: Config, plan: BacktestPlan, out: Path, *, quiet: bool = False, announce: Announce | None = None
 ) -> dict[str, Any]:

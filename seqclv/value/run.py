@@ -28,6 +28,7 @@ from seqclv.errors import InputError
 from seqclv.files import whole_file
 from seqclv.forecast.chunks import history_chunks
 from seqclv.forecast.forecaster import checked_horizons, predict
+from seqclv.forecast.threads import threads_kept
 from seqclv.predictive import FloatArray
 from seqclv.tiers import HORIZON_DAYS, NAMES, SHARES, TOLERANCE, Tiers, set_tiers
 from seqclv.value.acquisition import AcquisitionBook, Costs
@@ -75,6 +76,7 @@ class Valued:
     totals: dict[str, Any]
 
 
+@threads_kept()
 def value_store(
     bundle: Bundle, store: EventStore, plan: Plan, out: Path, *, advance: Callable[[int], None] | None = None
 ) -> Valued:
