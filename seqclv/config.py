@@ -230,7 +230,7 @@ class TrainingConfig:
 
     # Optimizer steps; the learning rate falls to zero over them. Null: twelve passes, 600 at least and 4,000 at most.
     max_steps: int | None = None
-    max_epochs: int = 200  # of small bases, where an epoch has few steps
+    max_epochs: int = 200  # passes at most, also where few batches make them fewer steps than that
     patience: int = 8  # epochs without a better validation likelihood
     learning_rate: float = 4e-3
     from_prior: bool = True  # start from the shipped prior, if `model` is the default; else from scratch

@@ -123,7 +123,9 @@ class ProcessForecast:
         return np.asarray(self.until(1.0).alive_probability().numpy())
 
     def next_purchase_median(self) -> FloatArray:
-        """[N] the median number of days to the next purchase; NaN where the customer more likely never buys again.
+        """[N] the median number of days to the next purchase; NaN where it is more likely that none comes in 1e6 days.
+
+        One below a thousandth of a day is given as that.
 
         Sought by false position, whose stale end loses weight as Anderson and Bjorck (1973) have it, in the logarithm
         of the days and on a scale on which one behaviour's waiting is a straight line; customers that are found leave
@@ -143,6 +145,7 @@ class ProcessForecast:
         low = torch.full_like(never, math.log(_SHORTEST_DAYS))
         high = torch.full_like(never, math.log(_LONGEST_DAYS))
         below, above = beyond(low), beyond(high)
+        late = rows[above <= 0]
         for step in range(_SEARCH_STEPS):
             # The slope is at most one, seldom below a half: two first steps give a narrow bracket.
             middle = low - (step + 1) * below if step < 2 else high - (high - low) * above / (above - below)
@@ -160,6 +163,7 @@ class ProcessForecast:
             if 2 * len(left) <= len(rows):
                 rows, low, high, below, above = (t[left] for t in (rows, low, high, below, above))
                 parts, never = [part.select(left) for part in parts], never[left]
+        median[late] = math.nan
         return np.asarray(median.numpy())
 
     def transaction_quantiles(self, horizons_days: Sequence[float], levels: Sequence[float]) -> FloatArray:

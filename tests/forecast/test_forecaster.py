@@ -5,6 +5,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 import seqclv
 from seqclv.bundle import save_bundle
@@ -14,9 +15,11 @@ from seqclv.data.store import build_store, events_from_frame
 from seqclv.data.windows import history, instant
 from seqclv.errors import InputError
 from seqclv.forecast import chunks
+from seqclv.forecast.distribution import ClockedProcess, ProcessForecast
 from seqclv.forecast.engines.local import score
 from seqclv.forecast.forecaster import FORECAST_SCHEMA, forecast_table, predict
 from seqclv.forecast.sinks import manifest_path
+from seqclv.model.process import PurchaseProcess
 from seqclv.scoring import load
 from seqclv.training.train import classical_bundle
 
@@ -102,6 +105,17 @@ def test_the_median_time_to_the_next_purchase_follows_from_churn(small_bundle, s
         assert predictive.churn_probability([median[i]])[i, 0] == pytest.approx(0.5, abs=1e-9)
     never = predictive.churn_probability([1e7])[:, 0]
     assert (never[np.isnan(median)] >= 0.5 - 1e-6).all()
+
+
+def test_a_median_beyond_all_days_of_interest_is_none():
+    """Two customers that buy for sure some time: after 7,000 days in the median, and after three million."""
+    one = torch.zeros(2, 1, dtype=torch.float64)
+    weight = torch.tensor([[-torch.inf, 0.0]] * 2, dtype=torch.float64)
+    rate = torch.tensor([[1e-4], [2e-7]], dtype=torch.float64)
+    process = PurchaseProcess(weight, rate.log(), one - 60, one, one)
+    first, second = ProcessForecast([ClockedProcess(process)]).next_purchase_median()
+    assert first == pytest.approx(np.log(2) / 1e-4)
+    assert np.isnan(second)
 
 
 def changed_future(base, how):
