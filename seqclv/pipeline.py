@@ -15,7 +15,6 @@ from seqclv.config import Config, DataConfig
 from seqclv.data.covariates import missing_columns
 from seqclv.data.events import MICROSECONDS_PER_DAY, Events
 from seqclv.data.mapping import named_places
-from seqclv.data.sampling import read_sample
 from seqclv.data.store import EventStore, open_log
 from seqclv.data.windows import end_of_log, instant, to_timestamp
 from seqclv.errors import InputError
@@ -117,12 +116,7 @@ def train(
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         announce("reading the log")
         log = open_log(config.data, Path(workspace))
-        events = read_sample(log, config.training.max_customers)
-        if events.customers < log.customers:
-            announce(
-                f"learning from {events.customers:,} of {log.customers:,} customers, drawn by their ids "
-                "(training.max_customers)"
-            )
+        events = backtesting.learned_from(log, config.training.max_customers, announce)
         config = with_window(config, events)
         window = _held_out(config, events)
         experiment = _Experiment(config, log, events, window, Path(workspace), announce, quiet)

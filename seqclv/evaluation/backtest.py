@@ -25,6 +25,7 @@ from seqclv.bundle import Bundle, save_bundle
 from seqclv.comparison import FURTHER_BASELINES
 from seqclv.config import Config
 from seqclv.data.events import MICROSECONDS_PER_DAY, Events
+from seqclv.data.sampling import read_sample
 from seqclv.data.store import EventStore, open_log
 from seqclv.data.windows import end_of_log, history, to_timestamp
 from seqclv.errors import InputError
@@ -92,7 +93,7 @@ def backtest(
 def _run_all(
     config: Config, plan: BacktestPlan, store: EventStore, out: Path, quiet: bool, say: Announce
 ) -> dict[str, Any]:
-    events = store.read()
+    events = learned_from(store, config.training.max_customers, say)
     for cutoff in plan.cutoffs:
         check_window(events, cutoff, plan.horizon_days, config.data.merge)
     work = _workspace(out, inputs_digest(config, plan, store))
@@ -111,6 +112,17 @@ def _run_all(
     write_json(pooled, out / "metrics.json")
     shutil.rmtree(work)
     return pooled
+
+
+def learned_from(store: EventStore, most: int, say: Announce) -> Events:
+    """The events of a base, or of about `most` customers of a larger one: what is learned from and held out."""
+    events = read_sample(store, most)
+    if events.customers < store.customers:
+        say(
+            f"learning from {events.customers:,} of {store.customers:,} customers, drawn by their ids "
+            "(training.max_customers)"
+        )
+    return events
 
 
 def check_window(events: Events, cutoff: int, horizon_days: float, merge: str) -> None:

@@ -93,6 +93,17 @@ def test_a_changed_future_changes_no_bit_of_model_or_forecast(small_config, smal
     assert one.version == other.version
 
 
+def test_of_a_large_base_a_sample_is_learned_from_and_held_out(small_config, finished, tmp_path):
+    everyone = set(pq.read_table(finished / CUTOFFS[0] / "forecasts.parquet")["customer_id"].to_pylist())
+    config = replace(small_config, training=replace(small_config.training, max_customers=150, max_steps=5))
+    said = []
+    backtest(config, CUTOFFS[:1], 90, tmp_path / "out", quiet=True, announce=said.append)
+    sample = set(pq.read_table(tmp_path / "out" / CUTOFFS[0] / "forecasts.parquet")["customer_id"].to_pylist())
+    assert sample < everyone
+    assert 75 < len(sample) <= 200
+    assert any("training.max_customers" in text for text in said)
+
+
 def test_seeds_repeat_the_experiment_in_directories_of_their_own(small_config, tmp_path):
     backtest(small_config, CUTOFFS[1:], 90, tmp_path / "out", seeds=[3, 4], quiet=True)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"seed-3", "seed-4", "metrics.json"}
