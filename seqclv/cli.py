@@ -67,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(args.command, "interrupted.", status=130)
     except BrokenPipeError:
         return 1
+    except OSError as error:  # a full disk, no permission: nothing to report
+        return _complain(args.command, f"the system refuses: {error}.", status=1)
     except Exception as error:  # noqa: BLE001  # whatever it is, the exit status must say so
         traceback.print_exc()
         return _complain(args.command, f"an unexpected failure, please report it: {error}", status=1)

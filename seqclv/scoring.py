@@ -2,7 +2,7 @@
 
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,6 +91,8 @@ def score_log(
             return score_with_spark(place, bundle, data, (cutoff, horizons), sink, execution)
         execution.announce("reading the log")
         store = open_log(data, place.log)
+        for sentence in _told_of_log(store.info.report):
+            execution.announce(sentence)
         if bundle.kind == "prior":
             execution.announce("reading off the log what kind of base it is")
             bundle = prior.for_log(bundle, data)
@@ -101,6 +103,14 @@ def score_log(
         ):
             execution.announce(warning)
         return score_in(place, bundle, store, (cutoff, horizons), sink, execution)
+
+
+def _told_of_log(report: Mapping[str, Any]) -> list[str]:
+    """What whoever scores must know of the log: rows that were set aside, feeds gone silent, levels that jumped."""
+    rejected, read = report["rows_rejected"], report["rows_read"]
+    reasons = ", ".join(f"{count:,} with {reason}" for reason, count in report["rejected_by_reason"].items())
+    told = [f"{rejected:,} of {read:,} rows were set aside: {reasons}"] if rejected else []
+    return told + [f"Warning: {text}" for text in report["warnings"]]
 
 
 def _too_early(bundle: Bundle, cutoff: int) -> str:

@@ -20,7 +20,7 @@ from seqclv.data.archive import LINES_FILE
 from seqclv.data.columns import MALFORMED, attribute_columns
 from seqclv.data.counts import Counts
 from seqclv.data.database import quoted, run
-from seqclv.data.events import FIRST_FURTHER_TYPE
+from seqclv.data.events import FIRST_FURTHER_TYPE, MICROSECONDS_PER_DAY
 from seqclv.data.identities import TABLE as IDENTITY
 from seqclv.data.log import REJECT_COLUMNS, Log
 from seqclv.data.privacy import TABLE as UNPROFILED
@@ -92,13 +92,27 @@ def require_rows_to_replace(log: Log, store: EventStore, replace_from: int | Non
         )
 
 
-def delivery_warnings(store: EventStore, counts: Counts, duplicates: int) -> list[str]:
-    """Warnings where a delivery has no rows, or where most of those kept were there.
+def rows_not_delivered(log: Log, store: EventStore, replace_from: int | None) -> int:
+    """Rows of the store that a delivery forgets though it has none of their days: they lie before its first row."""
+    if replace_from is None or not log.counts.kept:
+        return 0
+    lines, day = quoted(str(store.path / LINES_FILE)), log.counts.first - log.counts.first % MICROSECONDS_PER_DAY
+    query = f"SELECT count(*) FROM read_parquet({lines}) WHERE ts >= {replace_from} AND ts < {day}"
+    return int(run(log.connection, query)[0][0])
 
-    `counts` are the delivery's, `duplicates` those of the store with it.
+
+def delivery_warnings(store: EventStore, counts: Counts, forgotten: int, duplicates: int) -> list[str]:
+    """Warnings where a delivery has no rows, forgets days that it has not, or where most of its rows were there.
+
+    `counts` are the delivery's, `forgotten` is of `rows_not_delivered`, `duplicates` are those of the store with it.
     """
     if counts.read == 0:
         return ["This delivery has no rows: the store holds what it held."]
+    if forgotten:
+        return [
+            f"{forgotten:,} rows of the store were forgotten whose days this delivery does not hold: its first row is "
+            f"of {isoformat(counts.first)}, and --replace-from is earlier. Was that meant?"
+        ]
     repeats = duplicates - int(store.info.report["exact_duplicates"])
     if repeats <= 0.5 * counts.kept:
         return []

@@ -46,8 +46,17 @@ def memory_limit() -> int:
 
 
 def run(connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
-    """Run a query to its end: a connection with rows left to fetch refuses further work."""
-    return connection.execute(query).fetchall()
+    """Run a query to its end: a connection with rows left to fetch refuses further work.
+
+    Raises:
+        KeyboardInterrupt: somebody has pressed Ctrl-C; DuckDB calls it an error of its own.
+    """
+    try:
+        return connection.execute(query).fetchall()
+    except RuntimeError as error:
+        if "interrupted" in str(error).lower():
+            raise KeyboardInterrupt from error
+        raise
 
 
 @contextmanager

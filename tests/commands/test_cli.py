@@ -1,7 +1,9 @@
 """The commands as a user runs them: results, exit statuses, one plain sentence on bad input, nothing half-written."""
 
+import errno
 import gzip
 import json
+import os
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -76,6 +78,27 @@ def test_json_goes_to_standard_output_alone(capsys, model, small_log, tmp_path):
 def test_quiet_says_nothing_on_standard_error(capsys, model, small_log, tmp_path):
     arguments = ["--transactions", small_log, "--cutoff", "2021-10-01", "--out", tmp_path / "f.parquet", "--quiet"]
     assert run(capsys, "score", "--model", model, *arguments)[2] == ""
+
+
+def test_whoever_scores_a_raw_log_hears_of_rows_set_aside(capsys, model, small_base, tmp_path):
+    frame = small_base.to_pandas()
+    frame.loc[:9, "amount"] = None
+    frame.to_parquet(tmp_path / "log.parquet")
+    words = ["--model", model, "--transactions", tmp_path / "log.parquet", "--cutoff", "2021-07-01"]
+    assert main(["score", *map(str, words), "--out", str(tmp_path / "forecasts.parquet")]) == 0
+    assert f"10 of {len(frame):,} rows were set aside: 10 with no amount" in capsys.readouterr().err
+
+
+def test_what_the_system_refuses_is_one_sentence(capsys, monkeypatch, model, small_log, tmp_path):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "forecasts.parquet")
+
+    monkeypatch.setattr("seqclv.scoring.score_in", full)
+    words = ["--model", model, "--transactions", small_log, "--cutoff", "2021-07-01", "--quiet"]
+    assert main(["score", *map(str, words), "--out", str(tmp_path / "forecasts.parquet")]) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "No space left on device" in told
 
 
 def test_other_column_names_separators_and_gzip_are_read(capsys, model, small_base, small_log, tmp_path):

@@ -131,6 +131,19 @@ def test_days_delivered_again_replace_what_was_there(tmp_path: Path) -> None:
     assert same(again, corrected)
 
 
+def test_rows_forgotten_for_days_that_are_not_delivered_are_counted_in_a_warning(tmp_path: Path) -> None:
+    """Whoever mistypes a month in --replace-from hears of it."""
+    late = LOG["timestamp"] >= "2021-06-01"
+    build_store(at(tmp_path / "old.parquet", LOG[~late]), tmp_path / "store")
+    lost = int((LOG["timestamp"][~late] >= "2021-02-01").sum())
+    delivery = at(tmp_path / "new.parquet", LOG[late])
+    meant = append_store(delivery, tmp_path / "store", replace_from=instant("2021-06-01"))
+    assert not any("forgotten" in text for text in meant.info.report["warnings"])
+    mistyped = append_store(delivery, tmp_path / "store", replace_from=instant("2021-02-01"))
+    [told] = [text for text in mistyped.info.report["warnings"] if "forgotten" in text]
+    assert told.startswith(f"{lost:,} rows of the store")
+
+
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 def test_a_day_without_purchases_changes_nothing_but_the_warnings(tmp_path: Path, kind: str) -> None:
     store = build_store(at(tmp_path / "log.parquet", LOG), tmp_path / "store")
