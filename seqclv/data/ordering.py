@@ -36,8 +36,8 @@ def sorted_rows(
     """SQL of the kept rows, sorted by all their columns; transaction lines stand before other events of an instant."""
     names = attribute_columns(data)
     numeric, categories = ([name for name in names if name[0] == letter] for letter in "nk")
-    feeds = [_sorted_as_code(connection, name) for name in names if name[0] == "w"]
-    texts = [*(name for name in names if name[0] == "m"), *feeds]
+    feeds = {name: _sorted_as_code(connection, name) for name in names if name[0] == "w"}
+    texts = [*(name for name in names if name[0] == "m"), *(chosen for chosen, _ in feeds.values())]
     _register_codes(connection, {"further": further_types} | {f"k{i}": values for i, values in enumerate(words)})
     joins = " ".join(f"LEFT JOIN codes_{name} ON staged.{name} = codes_{name}.value" for name in categories)
     code = "0::SMALLINT AS code"
@@ -47,25 +47,26 @@ def sorted_rows(
     coded = [f"coalesce(codes_{name}.code, -1)::INTEGER AS {name}" for name in categories]
     # Categories are compared before numbers: the last line of an instant gives its categories to the netted line.
     order = ["customer", "ts", "code", "amount", *categories, *(f"{name} NULLS FIRST" for name in numeric), "row_hash"]
-    order += [f"{name} NULLS FIRST" for name in names if name[0] in "mw"]  # of equal rows in several files
+    order += [f"{name} NULLS FIRST" for name in names if name[0] == "m"]
+    order += [f"{name} NULLS FIRST" for name, (_, several) in feeds.items() if several]  # equal rows of several files
     chosen = ", ".join(["customer", "ts", code, "amount", *numeric, *coded, *texts, "row_hash"])
     return f"SELECT {chosen} FROM staged {joins} WHERE {kept(until)} ORDER BY {', '.join(order)}"
 
 
-def _sorted_as_code(connection: duckdb.DuckDBPyConnection, feed: str) -> str:
-    """SQL of the feed of a row as an ENUM: it is written as text, but sorted along as a number.
+def _sorted_as_code(connection: duckdb.DuckDBPyConnection, feed: str) -> tuple[str, bool]:
+    """SQL of the feed of a row as an ENUM, which is written as text but sorted along as a number; whether feeds differ.
 
     A Parquet file has its names in the order of the ENUM, which must therefore be the same each time.
     """
     run(connection, f"DROP TYPE IF EXISTS {feed}")
-    query = f"SELECT DISTINCT {feed} FROM staged WHERE {feed} IS NOT NULL LIMIT {_MOST_CODES + 1}"
-    names = sorted(str(row[0]) for row in run(connection, query))
+    found = [row[0] for row in run(connection, f"SELECT DISTINCT {feed} FROM staged LIMIT {_MOST_CODES + 2}")]
+    names, several = sorted(str(name) for name in found if name is not None), len(found) > 1
     if not 0 < len(names) <= _MOST_CODES:
-        return feed
+        return feed, several
     connection.register("vocabulary", pa.table({"value": pa.array(names, pa.string())}))
     run(connection, f"CREATE TYPE {feed} AS ENUM (SELECT value FROM vocabulary)")
     connection.unregister("vocabulary")
-    return f"CAST({feed} AS {feed}) AS {feed}"
+    return f"CAST({feed} AS {feed}) AS {feed}", several
 
 
 def _register_codes(connection: duckdb.DuckDBPyConnection, words: dict[str, Sequence[str]]) -> None:
