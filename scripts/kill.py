@@ -58,11 +58,13 @@ class Command:
         files = [path for path in (self.out, self._manifest, *self.out.rglob("*")) if path.is_file()]
         return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
-    def torn(self, old: Mapping[str, str], new: Mapping[str, str]) -> str:
-        """What is neither the old output nor the new one; forecasts may lie for a moment without their manifest."""
+    def acceptable(self, old: Mapping[str, str], new: Mapping[str, str]) -> bool:
+        """Whether the output is the old or the new one; forecasts lie for a moment without their manifest."""
+        return self.contents() in (old, new, {name: digest for name, digest in new.items() if name == self.out.name})
+
+    def told(self, old: Mapping[str, str], new: Mapping[str, str]) -> str:
+        """Of which output each file is."""
         found = self.contents()
-        if found in (old, new, {name: digest for name, digest in new.items() if name == self.out.name}):
-            return ""
         kinds = {None: "missing"} | dict.fromkeys(old.values(), "old") | dict.fromkeys(new.values(), "new")
         names = sorted({*old, *new, *found})
         return ", ".join(f"{name} is {kinds.get(found.get(name), 'neither old nor new')}" for name in names)
@@ -160,14 +162,16 @@ def torment(command: Command, kills: int, rng: random.Random, part: int, say: Sa
             tally.kills += 1
             tally.whole += command.contents() == new
             tally.resumed += command.finished_parts() > 0
-            if torn := command.torn(old, new):
-                raise SystemExit(f"kill: after kill {tally.kills} of {command.name} its output is torn: {torn}")
+            if not command.acceptable(old, new):
+                told = command.told(old, new)
+                raise SystemExit(f"kill: after kill {tally.kills} of {command.name} its output is torn: {told}")
         for place in command.hidden():
             os.utime(place, (0, 0))  # what a killed run has left counts as abandoned after a minute
         finished(work, log)
         tally.ends += 1
-        if torn := command.torn({}, new):
-            raise SystemExit(f"kill: after kill {tally.kills} of {command.name} the output has other bytes: {torn}")
+        if command.contents() != new:
+            told = command.told(old, new)
+            raise SystemExit(f"kill: after kill {tally.kills} of {command.name} the output has other bytes: {told}")
         if command.hidden():
             raise SystemExit(f"kill: {command.name} has left {command.hidden()[0]}")
         say(f"{command.name}: {tally.kills} kills")
