@@ -20,7 +20,7 @@ from seqclv.data.events import MICROSECONDS_PER_DAY, Events
 from seqclv.data.store import events_from_frame, open_log
 from seqclv.data.storeinfo import StoreInfo
 from seqclv.data.windows import end_of_log, history, instant, to_timestamp
-from seqclv.errors import InputError, offenders
+from seqclv.errors import InputError, counted, offenders
 from seqclv.forecast.chunks import chunked, history_chunks
 from seqclv.forecast.engines.local import Execution, Scored, score_in
 from seqclv.forecast.forecaster import checked_horizons, forecast_rfm, forecast_table, predict
@@ -108,7 +108,7 @@ def score_log(
 def _told_of_log(report: Mapping[str, Any]) -> list[str]:
     """What whoever scores must know of the log: rows that were set aside, feeds gone silent, levels that jumped."""
     rejected, read = report["rows_rejected"], report["rows_read"]
-    reasons = ", ".join(f"{count:,} with {reason}" for reason, count in report["rejected_by_reason"].items())
+    reasons = counted(report["rejected_by_reason"])
     told = [f"{rejected:,} of {read:,} rows were set aside: {reasons}"] if rejected else []
     return told + [f"Warning: {text}" for text in report["warnings"]]
 

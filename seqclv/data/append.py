@@ -83,9 +83,7 @@ def require_rows_to_replace(log: Log, store: EventStore, replace_from: int | Non
     """
     if log.counts.read or replace_from is None:
         return
-    lines = quoted(str(store.path / LINES_FILE))
-    held = int(run(log.connection, f"SELECT count(*) FROM read_parquet({lines}) WHERE ts >= {replace_from}")[0][0])
-    if held:
+    if held := _rows(log, store, f"WHERE ts >= {replace_from}"):
         raise InputError(
             f"A delivery that replaces rows must have some, but it has none, and the store '{store.path}' holds "
             f"{held:,} rows from {isoformat(replace_from)} on: deliver those days whole, or leave out --replace-from."
@@ -96,9 +94,18 @@ def rows_not_delivered(log: Log, store: EventStore, replace_from: int | None) ->
     """Rows of the store that a delivery forgets though it has none of their days: they lie before its first row."""
     if replace_from is None or not log.counts.kept:
         return 0
-    lines, day = quoted(str(store.path / LINES_FILE)), log.counts.first - log.counts.first % MICROSECONDS_PER_DAY
-    query = f"SELECT count(*) FROM read_parquet({lines}) WHERE ts >= {replace_from} AND ts < {day}"
-    return int(run(log.connection, query)[0][0])
+    first_day = log.counts.first - log.counts.first % MICROSECONDS_PER_DAY
+    return _rows(log, store, f"WHERE ts >= {replace_from} AND ts < {first_day}")
+
+
+def _rows(log: Log, store: EventStore, chosen: str) -> int:
+    """The number of the store's kept rows that the rest of a query chooses."""
+    return int(run(log.connection, f"SELECT count(*) FROM {_lines(store)} {chosen}")[0][0])
+
+
+def _lines(store: EventStore) -> str:
+    """SQL of the store's kept rows, an item of a FROM clause."""
+    return f"read_parquet({quoted(str(store.path / LINES_FILE))})"
 
 
 def delivery_warnings(store: EventStore, counts: Counts, forgotten: int, duplicates: int) -> list[str]:
@@ -168,14 +175,11 @@ def _left_out_earlier(log: Log, store: EventStore, replace_from: int | None) -> 
     filtered = int(report["rows_filtered"])
     merged = int(report["rows_relabelled"])
     if log.data.identities is not None:  # ids that were customers when the store was prepared
-        earlier = f"read_parquet({quoted(str(store.path / LINES_FILE))})"
         bound = "" if replace_from is None else f" WHERE ts < {replace_from}"
-        query = f"SELECT count(*) FROM {earlier} JOIN {_MERGED} ON customer = {_MERGED}.old{bound}"
-        merged += int(run(log.connection, query)[0][0])
-    lines = f"read_parquet({quoted(str(store.path / LINES_FILE))})"
+        merged += _rows(log, store, f"JOIN {_MERGED} ON customer = {_MERGED}.old{bound}")
     bound = "" if replace_from is None else f" AND ts < {replace_from}"
-    query = f"SELECT count(*) FROM {lines} WHERE customer IN (SELECT customer FROM {UNPROFILED}){bound}"
-    objecting = int(report["rows_not_profiled"]) + int(run(log.connection, query)[0][0])
+    objecting = int(report["rows_not_profiled"])
+    objecting += _rows(log, store, f"WHERE customer IN (SELECT customer FROM {UNPROFILED}){bound}")
     return replace(
         log.counts,
         read=after_end + filtered + objecting,
@@ -212,10 +216,9 @@ def _kept_rows(
         changed["customer"] = f"coalesce({_MERGED}.new, kept.customer)"
     changed |= {"zoned": str(store.info.zoned).lower(), "reason": "NULL", "raw": "NULL"}
     chosen = ", ".join(changed.get(name, f"kept.{name}") for name in names)
-    lines = quoted(str(store.path / LINES_FILE))
     bound = "" if replace_from is None else f" AND ts < {replace_from}"
     mine = f"{changed.get('customer', 'kept.customer')} NOT IN (SELECT customer FROM {UNPROFILED})"
-    return f"SELECT {chosen} FROM read_parquet({lines}) AS kept{joins} WHERE {mine}{bound}"
+    return f"SELECT {chosen} FROM {_lines(store)} AS kept{joins} WHERE {mine}{bound}"
 
 
 def _rejected_rows(

@@ -9,7 +9,7 @@ from seqclv.data.columns import MALFORMED, NO_CUSTOMER, UNPARSABLE_TIMESTAMP
 from seqclv.data.database import run
 from seqclv.data.filters import UNKNOWN
 from seqclv.data.privacy import Objections
-from seqclv.errors import InputError
+from seqclv.errors import InputError, counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,6 @@ def require_usable(counts: Counts, max_reject_share: float, customer_columns: It
     nameless = counts.reasons.get(NO_CUSTOMER, 0)
     left, bad = counts.read - counts.filtered - counts.objections.rows, sum(counts.reasons.values()) - nameless
     named = left - nameless
-    reasons = ", ".join(f"{count:,} with {reason}" for reason, count in counts.reasons.items())
     if left == 0:
         why = "objections to profiling leave" if counts.objections.rows else "the filter leaves"
         raise InputError(f"A log must have usable rows, but {why} out all {counts.read:,}: mend it.")
@@ -94,7 +93,7 @@ def require_usable(counts: Counts, max_reject_share: float, customer_columns: It
     if bad > max_reject_share * named:
         raise InputError(
             f"At most {max_reject_share:.0%} of the rows may be rejected, but {bad:,} of {named:,} were "
-            f"({reasons}){_remedy(counts)}: mend the rows or raise --max-reject-share."
+            f"({counted(counts.reasons)}){_remedy(counts)}: mend the rows or raise --max-reject-share."
         )
     require_rows(counts)
 
@@ -106,8 +105,7 @@ def require_rows(counts: Counts) -> None:
         InputError: none is.
     """
     if counts.kept == 0:
-        reasons = ", ".join(f"{count:,} with {reason}" for reason, count in counts.reasons.items())
-        found = reasons or f"{counts.after_end:,} lie at or after the end asked for"
+        found = counted(counts.reasons) or f"{counts.after_end:,} lie at or after the end asked for"
         left = counts.read - counts.filtered - counts.objections.rows
         raise InputError(f"A log must have usable rows, but of {left:,} none is left: {found}.")
 

@@ -49,7 +49,7 @@ def run(connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ..
     """Run a query to its end: a connection with rows left to fetch refuses further work.
 
     Raises:
-        KeyboardInterrupt: somebody has pressed Ctrl-C; DuckDB calls it an error of its own.
+        KeyboardInterrupt: it was interrupted, by Ctrl-C or by another thread; DuckDB has an error of its own for it.
     """
     try:
         return connection.execute(query).fetchall()
