@@ -14,6 +14,7 @@ from seqclv.bundle import Bundle, load_bundle, save_bundle
 from seqclv.config import Config, DataConfig
 from seqclv.data.covariates import missing_columns
 from seqclv.data.events import MICROSECONDS_PER_DAY, Events
+from seqclv.data.honoured import as_prepared
 from seqclv.data.mapping import named_places
 from seqclv.data.store import EventStore, open_log
 from seqclv.data.windows import end_of_log, instant, to_timestamp
@@ -116,6 +117,7 @@ def train(
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         announce("reading the log")
         log = open_log(config.data, Path(workspace))
+        config = replace(config, data=as_prepared(config.data, log.info))
         events = backtesting.learned_from(log, config.training.max_customers, announce)
         config = with_window(config, events)
         window = _held_out(config, events)

@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from seqclv.config import Config, DataConfig
 
 
@@ -102,6 +104,7 @@ _DATA_OPTIONS = (
     "merge",
     "max_reject_share",
 )
+_RAW_OPTIONS = ("table", "query", "customer_id", "timestamp", "amount", "event_type", "timestamp_format")
 
 
 def config_of(args: argparse.Namespace) -> "Config":
@@ -142,6 +145,9 @@ def with_log_columns(config: "Config", args: argparse.Namespace) -> "Config":
 def _log(data: "DataConfig", args: argparse.Namespace) -> dict[str, Any]:
     """Changes to the data section: a log named by the options takes the place of the one that the section names."""
     given = _given(args, _DATA_OPTIONS)
+    _require_raw(given, given.get("transactions", data.transactions))
+    if "transactions" in given:
+        given = {"query": None, "table": None, **given}
     if "transactions" in given and data.sources:
         plain = data.without_places()
         keep = {
@@ -152,6 +158,19 @@ def _log(data: "DataConfig", args: argparse.Namespace) -> dict[str, Any]:
         }
         return {**keep, **given}
     return given
+
+
+def _require_raw(given: dict[str, Any], places: "Sequence[str]") -> None:
+    """Refuse options that say how a raw log is read where a prepared store is given: they would do nothing."""
+    from seqclv.data.store import is_store
+    from seqclv.errors import InputError
+
+    stores = [place for place in places if is_store(place)]
+    named = [f"--{name.replace('_', '-')}" for name in _RAW_OPTIONS if name in given]
+    if stores and named:
+        raise InputError(
+            f"{' and '.join(named)} say how a raw log is read, but '{stores[0]}' is a prepared store: leave them out."
+        )
 
 
 def _given(args: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:

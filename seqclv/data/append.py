@@ -38,11 +38,14 @@ _STAGED = ("customer", "ts", "zoned", "further", "amount")
 def require_same_rules(data: DataConfig, store: EventStore, key: PseudonymKey | None = None) -> None:
     """Refuse a delivery that would be read by other rules than the store was.
 
+    A table of identities or a filter may come later: the first holds for the earlier rows, too.
+
     Raises:
-        InputError: attributes, cancellations, feeds, the column do_not_profile or the key of pseudonyms differ.
+        InputError: attributes, cancellations, feeds, the column do_not_profile or the key of pseudonyms differ, or the
+            delivery lacks the store's filter or any table of identities.
     """
     info, customers = store.info, data.customers
-    pairs = {
+    pairs: dict[str, tuple[object, object]] = {
         "numeric": (data.attributes[0], info.numeric),
         "categorical": (data.attributes[1], tuple(info.categorical)),
         "customers.numeric": (_sorted(customers.numeric if customers else ()), _sorted(info.static_numeric)),
@@ -55,8 +58,11 @@ def require_same_rules(data: DataConfig, store: EventStore, key: PseudonymKey | 
         "match_on": (data.match_on, info.match_on),
         "watch": (data.watch, info.watch),
         "do_not_profile": (data.do_not_profile, info.do_not_profile),
+        "the table of identities": (_given(bool(data.identities)), _given(bool(data.identities) or info.identities)),
         "the check of the key of pseudonyms": (None if key is None else key.check, info.pseudonym_check),
     }
+    if not data.sources and info.filters:  # of several sources, a delivery may be of those without a filter
+        pairs["where"] = (data.where, data.where if data.where in info.filters else " or ".join(info.filters))
     other = [
         f"{name} is {_told(ours)}, not {_told(theirs)}" for name, (ours, theirs) in pairs.items() if ours != theirs
     ]
@@ -71,8 +77,14 @@ def _sorted(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
+def _given(whether: bool) -> str:
+    return "given" if whether else "not given"
+
+
 def _told(value: object) -> str:
-    return (", ".join(map(str, value)) or "empty") if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "empty"
+    return "none" if value is None else str(value)
 
 
 def require_rows_to_replace(log: Log, store: EventStore, replace_from: int | None) -> None:

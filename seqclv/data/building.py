@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +18,12 @@ from seqclv.data.archive import LINES_FILE
 from seqclv.data.beside import static_attributes, write_beside
 from seqclv.data.database import connect
 from seqclv.data.events import Categorical, Events, FloatArray
+from seqclv.data.honoured import filters_of
 from seqclv.data.inspection import Inspection
 from seqclv.data.lines import Lines
 from seqclv.data.log import Log
 from seqclv.data.mapping import named_places
-from seqclv.data.placing import move_into_place, scratch_beside
+from seqclv.data.placing import move_into_place, one_at_a_time, scratch_beside
 from seqclv.data.report import concentration
 from seqclv.data.store import (
     REJECTS_FILE,
@@ -32,7 +33,7 @@ from seqclv.data.store import (
     open_store,
 )
 from seqclv.data.storefiles import StoreFiles, fresh_start
-from seqclv.data.storeinfo import FORMAT_VERSION, STORE_FILE, StoreInfo
+from seqclv.data.storeinfo import FORMAT_VERSION, STORE_FILE, Marks, StoreInfo
 from seqclv.data.tables import load_calendar
 from seqclv.data.transactions import read_frame, read_log
 from seqclv.errors import InputError
@@ -66,25 +67,36 @@ def build(
         if is_store(source):
             raise InputError(f"A log must be raw to be prepared, but '{source}' is a prepared store already.")
     _require_replaceable(out)
-    check = None if key is None else key.check
+    marks = _marks(data, key, None if delivery is None else delivery.earlier.info)
     with scratch_beside(out) as scratch:
         finished = scratch / "store"
         with connect(scratch) as connection:
             log = read_log(connection, data, until=until, key=key, delivery=delivery is not None)
             finished.mkdir()
             if delivery is None:
-                write_store(log, finished, check)
+                write_store(log, finished, marks)
             else:
                 require_rows_to_replace(log, delivery.earlier, delivery.replace_from)
                 forgotten = rows_not_delivered(log, delivery.earlier, delivery.replace_from)
                 joined = with_earlier(log, delivery.earlier, replace_from=delivery.replace_from)
                 warn = partial(delivery_warnings, delivery.earlier, log.counts, forgotten)
-                write_store(joined, finished, check, warn)
-        if delivery is not None:
-            _require_unchanged(out, delivery)
+                write_store(joined, finished, marks, warn)
         out.parent.mkdir(parents=True, exist_ok=True)
-        move_into_place(finished, out)
+        with one_at_a_time(out):
+            if delivery is not None:
+                _require_unchanged(out, delivery)
+            move_into_place(finished, out)
     return out
+
+
+def _marks(data: DataConfig, key: PseudonymKey | None, earlier: StoreInfo | None) -> Marks:
+    """What is done to the rows of `data` on their way into a store, and was done to those that it holds."""
+    filters = (*filters_of(data), *(earlier.filters if earlier else ()))
+    return Marks(
+        pseudonym_check=None if key is None else key.check,
+        filters=tuple(sorted(set(filters))),
+        identities=data.identities is not None or (earlier is not None and earlier.identities),
+    )
 
 
 def _require_unchanged(out: Path, delivery: Delivery) -> None:
@@ -150,14 +162,14 @@ def _require_replaceable(out: Path) -> None:
 
 
 def write_store(
-    log: Log, directory: Path, pseudonym_check: str | None, warn: Callable[[int], list[str]] = lambda duplicates: []
+    log: Log, directory: Path, marks: Marks, warn: Callable[[int], list[str]] = lambda duplicates: []
 ) -> None:
     """Write all files of a store; store.json last, without which it is none.
 
     Args:
         log: validated.
         directory: an empty one.
-        pseudonym_check: of the key of its pseudonyms, if ids are such.
+        marks: what was done to the rows before.
         warn: gives further warnings for the report, from the number of exact duplicates.
     """
     numeric, categorical = log.data.numeric, log.data.categorical
@@ -187,7 +199,7 @@ def write_store(
         static_categorical=beside.static_categorical,
         calendar=beside.calendar,
         do_not_profile=log.data.do_not_profile,
-        pseudonym_check=pseudonym_check,
+        **asdict(marks),
     )
     _write_rejects(log, directory / REJECTS_FILE)
     (directory / STORE_FILE).write_text(info.to_json(), "utf-8")

@@ -17,7 +17,7 @@ from seqclv.config import CalendarConfig, CustomersConfig, DataConfig
 from seqclv.data.append import with_earlier
 from seqclv.data.building import write_store
 from seqclv.data.database import connect, run
-from seqclv.data.placing import move_into_place, scratch_beside
+from seqclv.data.placing import move_into_place, one_at_a_time, scratch_beside
 from seqclv.data.privacy import FORGOTTEN
 from seqclv.data.privacy import TABLE as LEFT_OUT
 from seqclv.data.store import EventStore, open_store
@@ -64,10 +64,11 @@ def forget_customers(store: EventStore, ids: Sequence[str]) -> int:
                 objections=replace(counts.objections, rows=before),
                 forgotten=counts.forgotten + found,
             )
-            write_store(replace(joined, counts=counts), finished, store.info.pseudonym_check)
-        if open_store(store.path).fingerprint != store.fingerprint:
-            raise InputError(f"A store must not change while it forgets, but '{store.path}' did: try again.")
-        move_into_place(finished, store.path)
+            write_store(replace(joined, counts=counts), finished, store.info.marks)
+        with one_at_a_time(store.path):
+            if open_store(store.path).fingerprint != store.fingerprint:
+                raise InputError(f"A store must not change while it forgets, but '{store.path}' did: try again.")
+            move_into_place(finished, store.path)
     return found
 
 

@@ -66,6 +66,17 @@ def _remove(directory: Path, out: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
 
 
+@contextmanager
+def one_at_a_time(out: Path) -> Iterator[None]:
+    """Nobody else who asks so exchanges a directory beside `out`: what is checked of it still holds when it moves."""
+    directory = os.open(out.absolute().parent, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
+
+
 def move_into_place(finished: Path, out: Path) -> None:
     """Put the directory `finished` at `out`; what was there is in the scratch directory of `finished` afterwards.
 

@@ -33,6 +33,7 @@ import pyarrow as pa
 from seqclv.config import DataConfig
 from seqclv.data.calendar import CALENDAR_FILE, Calendar, read_calendar
 from seqclv.data.events import Categorical, Events
+from seqclv.data.honoured import require_honoured
 from seqclv.data.storeinfo import STORE_FILE, StoreInfo, read_info
 from seqclv.errors import InputError
 from seqclv.pseudonyms import PseudonymKey
@@ -154,15 +155,31 @@ def is_store(path: str | Path) -> bool:
 
 
 def open_store(path: str | Path) -> EventStore:
-    """Open a prepared store.
+    """Open a prepared store; one that is replaced meanwhile is opened anew, so that all files are of one store.
 
     Raises:
         InputError: it is no store, of an unknown format, or damaged.
     """
     root = Path(path)
-    if not is_store(root):
-        raise InputError(f"A prepared store must be a directory with {STORE_FILE}, but '{root}' is not.")
-    info = read_info(root)
+    while True:
+        if not is_store(root):
+            raise InputError(f"A prepared store must be a directory with {STORE_FILE}, but '{root}' is not.")
+        info = read_info(root)
+        try:
+            store = _opened(root, info)
+        except InputError:
+            if _still_there(root, info):
+                raise
+        else:
+            if _still_there(root, info):
+                return store
+
+
+def _still_there(root: Path, info: StoreInfo) -> bool:
+    return is_store(root) and read_info(root) == info
+
+
+def _opened(root: Path, info: StoreInfo) -> EventStore:
     types = array_types(len(info.numeric), len(info.categorical), matched=info.cancellation_days > 0)
     static = static_types(len(info.static_numeric), len(info.static_categorical))
     lengths = dict.fromkeys(types, info.events) | dict.fromkeys(static, info.customers) | {"offset": info.customers + 1}
@@ -240,7 +257,8 @@ def open_log(data: DataConfig, workspace: str | Path) -> EventStore:
     """Open `data.transactions` if it is a prepared store, else build one in `workspace`.
 
     Raises:
-        InputError: the log or the store is refused, or the store lacks an attribute or the calendar that `data` names.
+        InputError: the log or the store is refused, or the store was prepared by other rules than `data` states (see
+            `seqclv.data.honoured`).
     """
     stores = [source for source in data.transactions if is_store(source)]
     if not stores:
@@ -248,26 +266,8 @@ def open_log(data: DataConfig, workspace: str | Path) -> EventStore:
     if len(data.transactions) > 1:
         raise InputError(f"A prepared store must stand alone, but '{stores[0]}' is given beside other files.")
     store = open_store(stores[0])
-    known = {*store.info.numeric, *store.info.categorical, *store.info.static_numeric, *store.info.static_categorical}
-    _require_honoured(data, store)
-    numeric, categorical = data.attributes if data.require_columns else ((), ())
-    missing = [name for name in (*numeric, *categorical) if name not in known]
-    if data.calendar is not None:
-        missing += [f"calendar.{name}" for name in data.calendar.columns if name not in store.info.calendar]
-    if missing:
-        raise InputError(
-            f"A prepared store must hold the attributes asked for, but '{store.path}' lacks {', '.join(missing)}: "
-            "prepare it anew with them."
-        )
+    require_honoured(data, store.info, store.path)
     return store
-
-
-def _require_honoured(data: DataConfig, store: EventStore) -> None:
-    if data.do_not_profile is not None and store.info.do_not_profile is None:
-        raise InputError(
-            f"Whoever must not be profiled is left out of a store, but '{store.path}' was prepared without "
-            f"do_not_profile={data.do_not_profile}: prepare it anew with it."
-        )
 
 
 def events_from_frame(frame: "Frame", data: DataConfig) -> Events:

@@ -13,6 +13,15 @@ STORE_FILE = "store.json"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Marks:
+    """What was done to the rows of a store before they came into it."""
+
+    pseudonym_check: str | None = None
+    filters: tuple[str, ...] = ()
+    identities: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoreInfo:
     """What store.json says."""
 
@@ -36,6 +45,13 @@ class StoreInfo:
     calendar: tuple[str, ...] = ()  # columns
     do_not_profile: str | None = None  # the column by which customers were left out
     pseudonym_check: str | None = None  # of the key (`seqclv.pseudonyms`) where ids are pseudonyms
+    filters: tuple[str, ...] = ()  # the expressions by which rows were left out, each once, sorted
+    identities: bool = False  # whether a table of identities was applied
+
+    @property
+    def marks(self) -> Marks:
+        """What was done to the rows before they came into the store."""
+        return Marks(pseudonym_check=self.pseudonym_check, filters=self.filters, identities=self.identities)
 
     def to_json(self) -> str:
         """The text of store.json."""
@@ -60,7 +76,8 @@ def read_info(root: Path) -> StoreInfo:
         fields["categorical"] = {name: tuple(words) for name, words in fields["categorical"].items()}
         fields["static_numeric"] = tuple(fields.get("static_numeric", ()))
         fields["static_categorical"] = {n: tuple(words) for n, words in fields.get("static_categorical", {}).items()}
-        fields["calendar"] = tuple(fields.get("calendar", ()))
+        for name in ("calendar", "filters"):
+            fields[name] = tuple(fields.get(name, ()))
         return StoreInfo(**fields)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"The store '{root}' is damaged, {STORE_FILE} is not readable: prepare it anew.") from error

@@ -22,6 +22,7 @@ from seqclv.errors import InputError
 
 SUFFIX = ".scoring"
 LOG_DIRECTORY = "log"
+FINISHED = "part-*.arrow"  # files worth going on with
 _LOCK = "lock"
 
 
@@ -51,7 +52,7 @@ class Workplace:
     def clear(self, *, finished: bool) -> None:
         """Remove the log and, where nothing is left to go on with, everything."""
         shutil.rmtree(self.log, ignore_errors=True)
-        if finished or not any(any(entry.iterdir()) for entry in self._parts()):
+        if finished or not any(any(entry.glob(FINISHED)) for entry in self._parts()):
             for entry in self._parts():
                 shutil.rmtree(entry, ignore_errors=True)
             (self.path / _LOCK).unlink(missing_ok=True)

@@ -1,6 +1,8 @@
 """A delivery appended to a store gives the store that all files give at once."""
 
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -214,6 +216,34 @@ def test_a_store_replaced_meanwhile_is_not_overwritten(tmp_path: Path, monkeypat
     with pytest.raises(InputError, match="replaced meanwhile"):
         append_store(at(tmp_path / "new.parquet", LOG[600:]), tmp_path / "store")
     assert open_store(tmp_path / "store").info.report["rows_kept"] == 600
+
+
+_APPEND = """
+import sys
+from seqclv.config import DataConfig
+from seqclv.data.store import append_store
+from seqclv.errors import InputError
+
+columns = dict(categorical=("category",), cancellation_days=60, match_on=("channel",), watch=("channel",))
+try:
+    append_store(DataConfig(transactions=(sys.argv[1],), **columns), sys.argv[2])
+except InputError as error:
+    sys.exit(f"refused: {error}")
+"""
+
+
+def test_of_two_deliveries_at_once_each_is_added_or_refused(tmp_path: Path) -> None:
+    build_store(at(tmp_path / "old.parquet", LOG[:500]), tmp_path / "store")
+    for name, rows in (("one", LOG[500:600]), ("two", LOG[600:750])):
+        at(tmp_path / f"{name}.parquet", rows)
+    commands = [
+        [sys.executable, "-c", _APPEND, str(tmp_path / f"{n}.parquet"), tmp_path / "store"] for n in ("one", "two")
+    ]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
+    said = [process.communicate()[1] for process in running]
+    added = [rows for rows, process in zip((100, 150), running, strict=True) if process.returncode == 0]
+    assert all(process.returncode == 0 or "refused" in text for process, text in zip(running, said, strict=True))
+    assert added and open_store(tmp_path / "store").info.report["rows_kept"] == 500 + sum(added)
 
 
 def test_a_delivery_of_other_rules_or_zone_is_refused(tmp_path: Path) -> None:

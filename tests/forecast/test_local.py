@@ -229,6 +229,16 @@ def test_a_worker_that_dies_is_told_and_its_finished_parts_are_kept(small_bundle
     assert len(victims) == 2 and not set(victims) & set(children())
 
 
+def test_processes_that_find_another_store_than_the_scoring_began_with_are_told_apart(
+    small_bundle, store, small_config, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(local, "WORKER_CUSTOMERS", 10)
+    build_store(small_config.data, store.path, until=instant("2021-06-01"))  # as a nightly delivery replaces it
+    with pytest.raises(InputError, match="replaced meanwhile: start again"):
+        forecasts(small_bundle, store, tmp_path / "f.parquet", workers=2)
+    assert list(tmp_path.iterdir()) == [store.path]
+
+
 def children():
     return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
 

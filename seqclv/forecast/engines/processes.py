@@ -22,9 +22,12 @@ from typing import IO, Any
 import seqclv
 from seqclv.bundle import load_bundle
 from seqclv.data.store import open_store
+from seqclv.errors import InputError
 from seqclv.forecast.chunks import Part
 from seqclv.forecast.forecaster import on_device
 from seqclv.forecast.parts import Job, score_part
+
+_REPLACED = "replaced"  # a worker's answer where the store is not the one that the scoring began with
 
 
 @contextmanager
@@ -33,7 +36,8 @@ def workers(
 ) -> Iterator[Callable[[Part], Part]]:
     """Start worker processes; yields the function that scores a part in the next one that is free.
 
-    The function may be called from `number` threads at once. It raises RuntimeError where a worker has died.
+    The function may be called from `number` threads at once. It raises RuntimeError where a worker has died, and
+    InputError where the store has been replaced by one of other content.
     """
     setting = {"bundle": str(bundle_directory), "store": str(store), "job": asdict(job), "directory": str(directory)}
     running = [_start(setting) for _ in range(number)]
@@ -85,6 +89,11 @@ def _ask(process: "subprocess.Popen[str]", part: Part) -> None:
         answer = process.stdout.readline() if process.stdout else ""
     except OSError:
         answer = ""
+    if answer == f"{_REPLACED}\n":
+        raise InputError(
+            "A store must not change until every scoring process has opened it, but it was replaced meanwhile: "
+            "start again."
+        )
     if answer != f"{part.index}\n":
         raise RuntimeError(
             "a scoring process has ended before its work was done, for want of memory perhaps; finished parts are "
@@ -109,8 +118,10 @@ def main() -> None:
     bundle, store = on_device(load_bundle(Path(setting["bundle"])), job.device), open_store(setting["store"])
     while True:
         part = asked.get()
-        score_part(bundle, store, job, part, Path(setting["directory"]))
-        print(part.index, file=answers, flush=True)
+        same = store.fingerprint == job.log
+        if same:
+            score_part(bundle, store, job, part, Path(setting["directory"]))
+        print(part.index if same else _REPLACED, file=answers, flush=True)
 
 
 def _listen(stream: IO[str], asked: "queue.SimpleQueue[Part]") -> None:

@@ -1,0 +1,100 @@
+"""A store is used by the rules it was prepared with, or refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from seqclv.cli import main
+from seqclv.config import CustomersConfig, DataConfig, IdentitiesConfig
+from seqclv.data.honoured import as_prepared
+from seqclv.data.store import append_store, build_store, open_log
+from seqclv.errors import InputError
+
+LOG = pd.DataFrame(
+    {
+        "customer_id": ["a", "b", "c", "a"],
+        "timestamp": ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"],
+        "amount": [10.0, 20.0, 5.0, -10.0],
+        "code": ["x", "POST", "y", "x"],
+    }
+)
+FILTER = "code <> 'POST'"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataConfig:
+    LOG.to_csv(tmp_path / "log.csv", index=False)
+    return DataConfig(transactions=(str(tmp_path / "log.csv"),))
+
+
+def identities(tmp_path: Path) -> IdentitiesConfig:
+    (tmp_path / "map.csv").write_text("old_id,customer_id\nc,a\n")
+    return IdentitiesConfig(files=(str(tmp_path / "map.csv"),))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"where": FILTER}, "without the filter"),
+        ({"cancellation_days": 30.0}, "cancellation_days=0, not 30"),
+        ({"table": "orders"}, "asked of a database"),
+        ({"query": "SELECT 1"}, "asked of a database"),
+        ({"identities": IdentitiesConfig(files=("map.csv",))}, "without a table of identities"),
+        ({"customers": CustomersConfig(files=("c.csv",), categorical={"country": "land"})}, "lacks customers.country"),
+        ({"do_not_profile": "no"}, "without do_not_profile"),
+    ],
+)
+def test_a_store_prepared_without_what_is_asked_for_is_refused(
+    data: DataConfig, tmp_path: Path, asked: dict[str, object], said: str
+) -> None:
+    build_store(data, tmp_path / "store")
+    with pytest.raises(InputError, match=said):
+        open_log(replace(DataConfig(transactions=(str(tmp_path / "store"),)), **asked), tmp_path)
+
+
+def test_a_store_prepared_with_all_that_is_asked_for_is_taken(data: DataConfig, tmp_path: Path) -> None:
+    rules = replace(data, where=FILTER, cancellation_days=30.0, match_on=("code",), identities=identities(tmp_path))
+    build_store(rules, tmp_path / "store")
+    store = open_log(replace(rules, transactions=(str(tmp_path / "store"),)), tmp_path)
+    assert (store.info.filters, store.info.identities) == ((FILTER,), True)
+    with pytest.raises(InputError, match="match_on"):
+        open_log(replace(rules, transactions=(str(tmp_path / "store"),), match_on=()), tmp_path)
+
+
+def test_a_model_of_a_store_reads_raw_logs_by_its_rules_of_cancellations(data: DataConfig, tmp_path: Path) -> None:
+    info = build_store(replace(data, cancellation_days=30.0, match_on=("code",)), tmp_path / "store").info
+    learned = as_prepared(data, info)
+    assert (learned.cancellation_days, learned.match_on) == (30.0, ("code",))
+
+
+def test_a_delivery_without_the_filter_or_the_identities_of_the_store_is_refused(
+    data: DataConfig, tmp_path: Path
+) -> None:
+    rules = replace(data, where=FILTER, identities=identities(tmp_path))
+    build_store(rules, tmp_path / "store")
+    with pytest.raises(InputError, match="where is none, not code <> 'POST'"):
+        append_store(replace(rules, where=None), tmp_path / "store")
+    with pytest.raises(InputError, match="identities is not given, not given"):
+        append_store(replace(rules, identities=None), tmp_path / "store")
+    assert append_store(rules, tmp_path / "store").info.filters == (FILTER,)
+
+
+@pytest.mark.parametrize("option", ["--amount", "--timestamp-format", "--query", "--table", "--event-type"])
+def test_options_of_a_raw_log_are_refused_beside_a_store(
+    data: DataConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    build_store(data, tmp_path / "store")
+    words = ["score", "--model", "prior", "--transactions", str(tmp_path / "store"), "--cutoff", "2024-02-01"]
+    assert main([*words, option, "amount", "--out", str(tmp_path / "f.csv")]) == 2
+    assert f"{option} say" in capsys.readouterr().err
+
+
+def test_a_log_named_by_an_option_takes_the_place_of_the_query_of_the_configuration(
+    data: DataConfig, tmp_path: Path
+) -> None:
+    build_store(data, tmp_path / "store")
+    (tmp_path / "c.yaml").write_text("data:\n  transactions: [sqlite:///x.db]\n  table: orders\n")
+    words = ["score", "--model", "prior", "--config", str(tmp_path / "c.yaml"), "--cutoff", "2024-02-01"]
+    assert main([*words, "--transactions", str(tmp_path / "store"), "--out", str(tmp_path / "f.csv"), "--quiet"]) == 0
