@@ -5,11 +5,11 @@ the delivery before anything is sorted, netted, matched or counted, so late rows
 
 Corrected rows: a row that was delivered before and comes again is a duplicate, kept and counted as duplicates are. To
 deliver days again, name the instant from which the delivery is complete: all earlier rows from it on are forgotten
-first, rejected ones with an understood timestamp included.
+first, rejected ones with an understood timestamp included. What it has beside these days is not added twice.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import duckdb
 import pyarrow as pa
@@ -18,13 +18,14 @@ import pyarrow.parquet as pq
 from seqclv.config import DataConfig
 from seqclv.data.archive import LINES_FILE
 from seqclv.data.columns import MALFORMED, attribute_columns
-from seqclv.data.counts import Counts
+from seqclv.data.counts import Counts, kept
 from seqclv.data.database import quoted, run
 from seqclv.data.events import FIRST_FURTHER_TYPE, MICROSECONDS_PER_DAY
 from seqclv.data.identities import TABLE as IDENTITY
 from seqclv.data.log import REJECT_COLUMNS, Log
 from seqclv.data.privacy import TABLE as UNPROFILED
 from seqclv.data.privacy import Objections, mentions_forgotten
+from seqclv.data.repeats import leave_out_repeats
 from seqclv.data.report import isoformat
 from seqclv.data.store import REJECTS_FILE, EventStore
 from seqclv.data.transactions import recounted
@@ -102,12 +103,14 @@ def require_rows_to_replace(log: Log, store: EventStore, replace_from: int | Non
         )
 
 
-def rows_not_delivered(log: Log, store: EventStore, replace_from: int | None) -> int:
-    """Rows of the store that a delivery forgets though it has none of their days: they lie before its first row."""
+def _not_delivered(log: Log, store: EventStore, replace_from: int | None) -> int:
+    """Rows of the store that a delivery forgets though it has none of their days: they lie before its first one."""
     if replace_from is None or not log.counts.kept:
         return 0
-    first_day = log.counts.first - log.counts.first % MICROSECONDS_PER_DAY
-    return _rows(log, store, f"WHERE ts >= {replace_from} AND ts < {first_day}")
+    query = f"SELECT min(ts) FROM staged WHERE {kept(log.until)} AND ts >= {replace_from}"
+    [[first]] = run(log.connection, query)  # late rows lie before
+    bound = "" if first is None else f" AND ts < {first - first % MICROSECONDS_PER_DAY}"
+    return _rows(log, store, f"WHERE ts >= {replace_from}{bound}")
 
 
 def _rows(log: Log, store: EventStore, chosen: str) -> int:
@@ -120,25 +123,45 @@ def _lines(store: EventStore) -> str:
     return f"read_parquet({quoted(str(store.path / LINES_FILE))})"
 
 
-def delivery_warnings(store: EventStore, counts: Counts, forgotten: int, duplicates: int) -> list[str]:
-    """Warnings where a delivery has no rows, forgets days that it has not, or where most of its rows were there.
+@dataclass(frozen=True)
+class Replaced:
+    """What became of rows by a delivery that replaces others."""
 
-    `counts` are the delivery's, `forgotten` is of `rows_not_delivered`, `duplicates` are those of the store with it.
+    forgotten: int = 0  # rows of the store of days that the delivery does not hold
+    repeated: int = 0  # the delivery's rows before these days that the store held already
+
+
+def replaced(log: Log, store: EventStore, replace_from: int | None) -> Replaced:
+    """Leave out what a delivery repeats (see `seqclv.data.repeats`), and count what it replaces."""
+    forgotten = _not_delivered(log, store, replace_from)
+    return Replaced(forgotten, leave_out_repeats(log, store, _lines(store), replace_from))
+
+
+def delivery_warnings(store: EventStore, counts: Counts, found: Replaced, duplicates: int) -> list[str]:
+    """Warnings where a delivery has no rows, forgets days that it has not, or where its rows were there.
+
+    `counts` are the delivery's, `duplicates` are those of the store with it.
     """
     if counts.read == 0:
         return ["This delivery has no rows: the store holds what it held."]
-    if forgotten:
-        return [
-            f"{forgotten:,} rows of the store were forgotten whose days this delivery does not hold: its first row is "
-            f"of {isoformat(counts.first)}, and --replace-from is earlier. Was that meant?"
-        ]
+    warnings = []
+    if found.forgotten:
+        warnings.append(
+            f"{found.forgotten:,} rows of the store were forgotten whose days this delivery does not hold: its rows "
+            "begin days after --replace-from. Was that meant?"
+        )
+    if found.repeated:
+        warnings.append(
+            f"{found.repeated:,} rows of this delivery lie before --replace-from and were in the store already, in "
+            "every column the same: they were not added again."
+        )
     repeats = duplicates - int(store.info.report["exact_duplicates"])
-    if repeats <= 0.5 * counts.kept:
-        return []
-    return [
-        f"{repeats:,} of the {counts.kept:,} rows of this delivery repeat rows exactly, most likely of an earlier one: "
-        "days that are delivered again need --replace-from."
-    ]
+    if repeats > 0.5 * counts.kept:
+        warnings.append(
+            f"{repeats:,} of the {counts.kept:,} rows of this delivery repeat rows exactly, most likely of an earlier "
+            "one: days that are delivered again need --replace-from."
+        )
+    return warnings
 
 
 def with_earlier(log: Log, store: EventStore, *, replace_from: int | None) -> Log:

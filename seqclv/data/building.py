@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seqclv.config import DataConfig
-from seqclv.data.append import delivery_warnings, require_rows_to_replace, rows_not_delivered, with_earlier
+from seqclv.data.append import delivery_warnings, replaced, require_rows_to_replace, with_earlier
 from seqclv.data.archive import LINES_FILE
 from seqclv.data.beside import static_attributes, write_beside
 from seqclv.data.database import connect
@@ -77,9 +77,9 @@ def build(
                 write_store(log, finished, marks)
             else:
                 require_rows_to_replace(log, delivery.earlier, delivery.replace_from)
-                forgotten = rows_not_delivered(log, delivery.earlier, delivery.replace_from)
+                found = replaced(log, delivery.earlier, delivery.replace_from)
                 joined = with_earlier(log, delivery.earlier, replace_from=delivery.replace_from)
-                warn = partial(delivery_warnings, delivery.earlier, log.counts, forgotten)
+                warn = partial(delivery_warnings, delivery.earlier, log.counts, found)
                 write_store(joined, finished, marks, warn)
         out.parent.mkdir(parents=True, exist_ok=True)
         with one_at_a_time(out):

@@ -133,6 +133,35 @@ def test_days_delivered_again_replace_what_was_there(tmp_path: Path) -> None:
     assert same(again, corrected)
 
 
+def test_a_delivery_that_comes_twice_adds_its_late_its_rejected_and_its_malformed_rows_once(tmp_path: Path) -> None:
+    days = LOG.assign(timestamp=LOG["timestamp"].dt.strftime("%Y-%m-%d %H:%M:%S"))
+    late, old = days[days["timestamp"] >= "2021-09-01"], days[days["timestamp"] < "2021-09-01"]
+    columns = replace(COLUMNS, transactions=(str(tmp_path / "new.csv"),))
+    build_store(replace(columns, transactions=(csv_at(tmp_path / "old.csv", old),)), tmp_path / "store")
+    row = {"customer_id": "x", "amount": "5", "category": "c", "channel": "web"}
+    strange = [
+        {**row, "timestamp": "2021-02-01 10:00:00"},  # late, and twice in one delivery: two line items
+        {**row, "timestamp": "2021-02-01 10:00:00"},
+        {**row, "timestamp": "2021-02-02 10:00:00", "amount": "five"},
+        {**row, "timestamp": "soon"},
+        old.iloc[0].to_dict(),  # the store holds it already
+    ]
+    place = Path(csv_at(tmp_path / "new.csv", pd.concat([late, pd.DataFrame(strange)])))
+    place.write_text(place.read_text() + "too,few\n")
+    once = append_store(columns, tmp_path / "store", replace_from=instant("2021-09-01"))
+    assert once.info.report["rows_kept"] == len(LOG) + 2
+    assert once.info.report["rows_rejected"] == 3
+    twice = append_store(columns, tmp_path / "store", replace_from=instant("2021-09-01"))
+    assert same(twice, once)
+    [told] = [text for text in twice.info.report["warnings"] if "not added again" in text]
+    assert told.startswith("3 rows of this delivery")
+
+
+def csv_at(path: Path, frame: pd.DataFrame) -> str:
+    frame.to_csv(path, index=False)
+    return str(path)
+
+
 def test_rows_forgotten_for_days_that_are_not_delivered_are_counted_in_a_warning(tmp_path: Path) -> None:
     """Whoever mistypes a month in --replace-from hears of it."""
     late = LOG["timestamp"] >= "2021-06-01"
