@@ -15,8 +15,10 @@ from seqclv.baselines import classical
 from seqclv.baselines.rfm import RfmTable, rfm_table
 from seqclv.bundle import Bundle, git_commit, load_bundle, save_bundle
 from seqclv.config import Config, DataConfig
+from seqclv.data.apart import require_apart
 from seqclv.data.covariates import beyond_calendar
 from seqclv.data.events import MICROSECONDS_PER_DAY, Events
+from seqclv.data.freshness import silence_before
 from seqclv.data.store import events_from_frame, open_log
 from seqclv.data.storeinfo import StoreInfo
 from seqclv.data.windows import end_of_log, history, instant, to_timestamp
@@ -24,7 +26,7 @@ from seqclv.errors import InputError, counted, offenders
 from seqclv.forecast.chunks import chunked, history_chunks
 from seqclv.forecast.engines.local import Execution, Scored, score_in
 from seqclv.forecast.forecaster import checked_horizons, forecast_rfm, forecast_table, predict
-from seqclv.forecast.sinks import DEFAULT_TABLE, sink_of
+from seqclv.forecast.sinks import sink_of
 from seqclv.forecast.threads import threads_kept
 from seqclv.forecast.workplace import workplace
 
@@ -58,7 +60,7 @@ def score_log(
     horizons_days: Sequence[float],
     out: str | Path,
     *,
-    table: str = DEFAULT_TABLE,
+    table: str | None = None,
     engine: str = "local",
     execution: Execution | None = None,
 ) -> Scored:
@@ -70,7 +72,7 @@ def score_log(
         cutoff: end of history, excluded.
         horizons_days: in any order.
         out: a Parquet or CSV file, or the SQLAlchemy URL of a database.
-        table: of the database.
+        table: of the database; default: forecasts.
         engine: 'local' or 'spark'.
         execution: processes, device and progress.
 
@@ -80,6 +82,7 @@ def score_log(
     """
     execution = execution or Execution()
     horizons = checked_horizons(horizons_days)
+    require_apart(out, data)
     sink = sink_of(out, table)
     sink.check()
     if cutoff < bundle.training_cutoff:
@@ -98,9 +101,12 @@ def score_log(
             bundle = prior.for_log(bundle, data)
             chunks = history_chunks(store, cutoff, bundle.merge)
             bundle = prior.shown(bundle, chunks, cutoff, fingerprint=store.fingerprint)
-        for warning in filter(
-            None, (_unknown(bundle, store.info), beyond_calendar(store.calendar, bundle.calendar, cutoff, horizons))
-        ):
+        found = (
+            silence_before(cutoff, (store.first, store.last), store.arrays["timestamp"]),
+            _unknown(bundle, store.info),
+            beyond_calendar(store.calendar, bundle.calendar, cutoff, horizons),
+        )
+        for warning in filter(None, found):
             execution.announce(warning)
         return score_in(place, bundle, store, (cutoff, horizons), sink, execution)
 
@@ -110,7 +116,7 @@ def _told_of_log(report: Mapping[str, Any]) -> list[str]:
     rejected, read = report["rows_rejected"], report["rows_read"]
     reasons = counted(report["rejected_by_reason"])
     told = [f"{rejected:,} of {read:,} rows were set aside: {reasons}"] if rejected else []
-    return told + [f"Warning: {text}" for text in report["warnings"]]
+    return told + [f"warning: {text}" for text in report["warnings"]]
 
 
 def _too_early(bundle: Bundle, cutoff: int) -> str:
@@ -171,9 +177,13 @@ class Model:
         data = replace(self.bundle.config.data.without_places(), require_columns=False, **columns)
         bundle = prior.for_log(self.bundle, data) if self.bundle.kind == "prior" else self.bundle
         events = _events(log, data)
-        for warning in filter(
-            None, (_unknown(bundle, events), beyond_calendar(events.calendar, bundle.calendar, instant_, days))
-        ):
+        span = int(events.timestamp.min()), int(events.timestamp.max())
+        found = (
+            silence_before(instant_, span, events.timestamp),
+            _unknown(bundle, events),
+            beyond_calendar(events.calendar, bundle.calendar, instant_, days),
+        )
+        for warning in filter(None, found):
             warnings.warn(warning.removeprefix("warning: "), stacklevel=2)
         past = history(events, instant_, bundle.merge)
         if past.customers == 0:

@@ -1,4 +1,4 @@
-"""What a command says: results on standard output, progress on standard error."""
+"""What a command says: results on standard output, progress and warnings on standard error."""
 
 import sys
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Console:
-    """`--quiet` silences progress; `--json` keeps standard output for the machine-readable summary."""
+    """`--quiet` silences all but warnings; `--json` keeps standard output for the machine-readable summary."""
 
     quiet: bool = False
     json: bool = False
 
     def say(self, text: str) -> None:
-        """Tell how the work goes."""
-        if not self.quiet:
+        """Tell how the work goes; a text that begins with 'warning:' is told even where the rest is silenced."""
+        if not self.quiet or text.startswith("warning:"):
             print(f"· {text}", file=sys.stderr, flush=True)
 
     def show(self, text: str) -> None:

@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="insert or update the lists in a database, too: postgresql://user@host/name, or env:NAME that holds it",
     )
-    parser.add_argument("--table", default="lists", metavar="NAME", help="of the database; default: lists")
+    parser.add_argument(
+        "--out-table", "--table", dest="table", default="lists", metavar="NAME", help="of the database; default: lists"
+    )
     parser.add_argument("--horizon", type=float, metavar="DAYS", help="default: the longest of the table")
     parser.add_argument(
         "--control-share", type=float, default=0.0, metavar="SHARE", help="left alone at random; default: 0"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     """--quiet and --json."""
     group = parser.add_argument_group("output")
-    group.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    group.add_argument("--quiet", action="store_true", help="nothing but warnings and errors on standard error")
     group.add_argument("--json", action="store_true", help="a machine-readable summary on standard output")
 
 
@@ -170,6 +170,7 @@ def _require_raw(given: dict[str, Any], places: "Sequence[str]") -> None:
     if stores and named:
         raise InputError(
             f"{' and '.join(named)} say how a raw log is read, but '{stores[0]}' is a prepared store: leave them out."
+            + (" The table of --out is --out-table." if "table" in given else "")
         )
 
 

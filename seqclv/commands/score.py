@@ -25,12 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         required=True,
         metavar="OUT",
-        help="file.parquet, file.csv, or a database such as postgresql://user@host/name, where rows are inserted or "
-        "updated by customer, cutoff and horizon",
+        help="file.parquet, file.csv, or a database such as postgresql://user@host/name, or env:NAME that holds it, "
+        "where rows are inserted or updated by customer, cutoff and horizon",
     )
-    parser.add_argument(
-        "--out-table", default="forecasts", metavar="NAME", help="of the database in --out; default: forecasts"
-    )
+    parser.add_argument("--out-table", metavar="NAME", help="of the database in --out; default: forecasts")
     parser.add_argument(
         "--engine", choices=("local", "spark"), default="local", help="this machine, or PySpark; default: local"
     )

@@ -120,14 +120,16 @@ def _writer(path: Path, *, csv: bool) -> Any:
     )
 
 
-def sink_of(out: str | Path, table: str = DEFAULT_TABLE) -> Sink:
-    """The sink that `--out` names: a file, or the table of a database where it is a URL.
+def sink_of(out: str | Path, table: str | None = None) -> Sink:
+    """The sink that `--out` names: a file, or the table of a database where it is a URL, or env:NAME that holds one.
 
     Raises:
-        InputError: the URL cannot be used.
+        InputError: the URL cannot be used, or a table is named beside a file.
     """
-    if isinstance(out, str) and "://" in out:
-        from seqclv.forecast.database import DatabaseSink
+    if isinstance(out, str) and ("://" in out or out.startswith("env:")):
+        from seqclv.forecast.database import DatabaseSink, named_url
 
-        return DatabaseSink.of(out, table)
+        return DatabaseSink.of(named_url(out), DEFAULT_TABLE if table is None else table)
+    if table is not None:
+        raise InputError(f"--out-table names a table of a database, but --out is the file '{out}': leave it out.")
     return FileSink(Path(out))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from seqclv.bundle import Bundle, load_bundle, save_bundle
 from seqclv.config import DataConfig
+from seqclv.data.apart import require_apart
+from seqclv.data.freshness import silence_before
 from seqclv.data.store import open_log
 from seqclv.data.windows import to_timestamp
 from seqclv.errors import InputError
@@ -30,6 +32,7 @@ def value_log(
     """Value the customers of the log that `data` names; see `seqclv.value.run.value_store`."""
     if out.is_dir():
         raise InputError(f"--out names a file to write, but {out} is a directory: add a file name.")
+    require_apart(out, data)
     if plan.cutoff < bundle.training_cutoff:
         announce(
             f"warning: the model was trained on events up to {to_timestamp(bundle.training_cutoff)}, after the cutoff "
@@ -38,6 +41,8 @@ def value_log(
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         announce("reading the log")
         store = open_log(with_terms(replace(data, require_columns=False), plan.terms), Path(workspace))
+        if silence := silence_before(plan.cutoff, (store.first, store.last), store.arrays["timestamp"]):
+            announce(silence)
         with progress(store.customers) if progress else nullcontext(lambda _: None) as advance:
             return value_store(bundle, store, plan, out, advance=advance)
 

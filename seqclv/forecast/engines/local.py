@@ -106,7 +106,7 @@ def score_in(
     work = place.parts(job.digest)
     remove_unfinished(work)
     summary = Summary(horizons)
-    facts = manifest_facts(bundle, {"fingerprint": store.fingerprint, "customers": store.customers}, job, customers)
+    facts = manifest_facts(bundle, _facts_of_log(store), job, customers)
     bar = execution.progress(customers) if execution.progress else nullcontext(lambda _: None)
     with bar as advance, _finished_parts(bundle, store, job, parts, work, execution) as finished:
 
@@ -120,6 +120,12 @@ def score_in(
 
         manifest = sink.write(tables(), work, lambda: facts)
     return Scored(sink.name, customers, customers * len(horizons), manifest, summary)
+
+
+def _facts_of_log(store: EventStore) -> dict[str, Any]:
+    report = store.info.report
+    counts = {name: report[name] for name in ("rows_read", "rows_rejected")}
+    return {"fingerprint": store.fingerprint, "customers": store.customers, **counts, "warnings": report["warnings"]}
 
 
 def require_customers(customers: int, cutoff: int, first: int) -> None:
