@@ -37,14 +37,21 @@ _STAGED = ("customer", "ts", "zoned", "further", "amount")
 
 
 def require_same_rules(data: DataConfig, store: EventStore, key: PseudonymKey | None = None) -> None:
-    """Refuse a delivery that would be read by other rules than the store was.
+    """Refuse a delivery that would be read by other rules than the store was, or a store whose lines are lost.
 
     A table of identities or a filter may come later: the first holds for the earlier rows, too.
 
     Raises:
-        InputError: attributes, cancellations, feeds, the column do_not_profile or the key of pseudonyms differ, or the
-            delivery lacks the store's filter or any table of identities.
+        InputError: attributes, cancellations, feeds, the column do_not_profile or the key of pseudonyms differ, the
+            delivery lacks the store's filter or any table of identities, or a file of the store cannot be read.
     """
+    for name in (LINES_FILE, REJECTS_FILE):
+        try:
+            pq.read_metadata(store.path / name)
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(
+                f"The store '{store.path}' is damaged, {name} is not readable: prepare it anew."
+            ) from error
     info, customers = store.info, data.customers
     pairs: dict[str, tuple[object, object]] = {
         "numeric": (data.attributes[0], info.numeric),

@@ -155,6 +155,11 @@ def _static(log: Log, blocks: Sequence[Lines]) -> tuple[dict[str, FloatArray], d
 
 
 def _require_replaceable(out: Path) -> None:
+    if out.resolve() == Path.cwd():
+        raise InputError(
+            f"A store is a directory that comes into its place whole, but '{out}' is the current one: name another, "
+            "such as 'store'."
+        )
     if out.is_dir() and (is_store(out) or not any(out.iterdir())):
         return
     if out.exists() or out.is_symlink():

@@ -1,6 +1,8 @@
 """The DuckDB that stages a log: how it is opened and asked."""
 
+import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,8 @@ from seqclv.errors import InputError
 THREADS = 2
 MOST_MEMORY = 2_000_000_000  # bytes that staged rows and sorting may take; DuckDB spills the rest
 LEAST_MEMORY = 256_000_000
+# A write that failed, and rows that found no room to spill.
+_UNWRITTEN = re.compile(r"could not write|write failed|no space left|max_temp_directory_size", re.IGNORECASE)
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -50,13 +54,26 @@ def run(connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ..
 
     Raises:
         KeyboardInterrupt: it was interrupted, by Ctrl-C or by another thread; DuckDB has an error of its own for it.
+        OSError: a file could not be written, as where the disk is full; DuckDB has errors of its own for that, too.
     """
     try:
         return connection.execute(query).fetchall()
+    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        if _UNWRITTEN.search(str(error)):
+            raise _system_error(str(error)) from error
+        raise
     except RuntimeError as error:
         if "interrupted" in str(error).lower():
             raise KeyboardInterrupt from error
         raise
+
+
+def _system_error(text: str) -> OSError:
+    """What the system said, as DuckDB repeats it; without a number it is a disk without room to spill."""
+    number = re.search(r'"errno":"(\d+)"', text)
+    code = int(number[1]) if number else errno.ENOSPC
+    place = re.search(r'(/[^"\\]+)\\?": ', text)
+    return OSError(code, os.strerror(code), *([place[1]] if place else []))
 
 
 @contextmanager

@@ -187,6 +187,8 @@ def _opened(root: Path, info: StoreInfo) -> EventStore:
     try:
         arrays = {name: np.load(root / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in types}
         ids = pa.ipc.open_file(pa.memory_map(str(root / CUSTOMERS_FILE))).read_all()["customer_id"]
+    except PermissionError as error:
+        raise InputError(f"A store must be readable, but '{error.filename or root}' is not: ask its owner.") from error
     except (OSError, EOFError, ValueError, pa.ArrowException) as error:
         raise InputError(f"The store '{root}' is damaged: prepare it anew ({error}).") from error
     fits = all(arrays[n].shape == (lengths[n],) and arrays[n].dtype == types[n] for n in types)
@@ -229,8 +231,9 @@ def append_store(
 ) -> EventStore:
     """Append a delivery to the store at `out`, without the raw log that it was built from.
 
-    The store becomes, bit for bit, what `build_store` makes of all files together. The share of rejected rows is judged
-    by the delivery alone. The old store stays whole until the new one is, and a reader that has it open keeps it.
+    All that forecasts, fingerprint and report need becomes, bit for bit, what `build_store` makes of all files
+    together. The share of rejected rows is judged by the delivery alone. The old store stays whole until the new one
+    is, and a reader that has it open keeps it.
 
     Args:
         data: the delivery's files and column names; attributes, cancellations and feeds as the store's.

@@ -79,5 +79,7 @@ def read_info(root: Path) -> StoreInfo:
         for name in ("calendar", "filters"):
             fields[name] = tuple(fields.get(name, ()))
         return StoreInfo(**fields)
+    except PermissionError as error:
+        raise InputError(f"A store must be readable, but '{error.filename}' is not: ask its owner.") from error
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"The store '{root}' is damaged, {STORE_FILE} is not readable: prepare it anew.") from error

@@ -151,7 +151,7 @@ class DatabaseSink:
         self, tables: Iterable[pa.Table], work: Path, manifest: Callable[[], Mapping[str, Any]]
     ) -> Mapping[str, Any]:
         """Insert or update all rows in one transaction; the manifest goes to the caller alone."""
-        with self._transaction() as connection:
+        with self._no_empty_file(), self._transaction() as connection:
             if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")  # Python's driver would begin only after the CREATE
             connection.exec_driver_sql(self._create())
@@ -167,6 +167,17 @@ class DatabaseSink:
             connection.exec_driver_sql(insert)
             connection.exec_driver_sql(f"DROP TABLE {_NEW}")
         return manifest()
+
+    @contextmanager
+    def _no_empty_file(self) -> Iterator[None]:
+        """Connecting makes a SQLite file: where nothing comes into a new one, it goes again."""
+        path = Path(self.url.database or "") if self._is_new_file() else None
+        try:
+            yield
+        except BaseException:
+            if path is not None and path.is_file() and path.stat().st_size == 0:
+                path.unlink()
+            raise
 
     @property
     def _names(self) -> list[str]:

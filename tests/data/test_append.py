@@ -275,6 +275,18 @@ def test_of_two_deliveries_at_once_each_is_added_or_refused(tmp_path: Path) -> N
     assert added and open_store(tmp_path / "store").info.report["rows_kept"] == 500 + sum(added)
 
 
+@pytest.mark.parametrize("name", ["lines.parquet", "rejects.parquet"])
+def test_a_delivery_to_a_store_whose_lines_are_lost_or_cut_is_refused(tmp_path: Path, name: str) -> None:
+    store = build_store(at(tmp_path / "old.parquet", LOG[:500]), tmp_path / "store")
+    delivery = at(tmp_path / "new.parquet", LOG[500:])
+    (store.path / name).write_bytes((store.path / name).read_bytes()[:-100])
+    with pytest.raises(InputError, match=f"{name} is not readable: prepare it anew"):
+        append_store(delivery, tmp_path / "store")
+    (store.path / name).unlink()
+    with pytest.raises(InputError, match=f"{name} is not readable: prepare it anew"):
+        append_store(delivery, tmp_path / "store")
+
+
 def test_a_delivery_of_other_rules_or_zone_is_refused(tmp_path: Path) -> None:
     build_store(at(tmp_path / "old.parquet", LOG[:500]), tmp_path / "store")
     new = at(tmp_path / "new.parquet", LOG[500:])

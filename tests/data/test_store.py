@@ -207,6 +207,15 @@ def test_a_store_cannot_be_mixed_prepared_again_or_asked_for_what_it_lacks(store
         open_log(DataConfig(transactions=(place,), numeric=("weight",)), tmp_path)
 
 
+def test_the_current_directory_is_no_place_for_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = log_at(tmp_path / "log.parquet")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for here in (".", tmp_path / "here"):
+        with pytest.raises(InputError, match="is the current one: name another"):
+            build_store(log, here)
+
+
 def test_a_directory_around_a_store_is_no_part_of_the_log(store: EventStore, tmp_path: Path) -> None:
     again = build_store(replace(COLUMNS, transactions=(str(tmp_path),)), tmp_path / "again")
     assert again.fingerprint == store.fingerprint
