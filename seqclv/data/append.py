@@ -110,9 +110,9 @@ def require_rows_to_replace(log: Log, store: EventStore, replace_from: int | Non
         )
 
 
-def _not_delivered(log: Log, store: EventStore, replace_from: int | None) -> int:
+def _not_delivered(log: Log, store: EventStore, replace_from: int) -> int:
     """Rows of the store that a delivery forgets though it has none of their days: they lie before its first one."""
-    if replace_from is None or not log.counts.kept:
+    if not log.counts.kept:
         return 0
     query = f"SELECT min(ts) FROM staged WHERE {kept(log.until)} AND ts >= {replace_from}"
     [[first]] = run(log.connection, query)  # late rows lie before
@@ -135,11 +135,13 @@ class Replaced:
     """What became of rows by a delivery that replaces others."""
 
     forgotten: int = 0  # rows of the store of days that the delivery does not hold
-    repeated: int = 0  # the delivery's rows before these days that the store held already
+    late: int = 0  # the delivery's rows before these days
 
 
 def replaced(log: Log, store: EventStore, replace_from: int | None) -> Replaced:
     """Leave out what a delivery repeats (see `seqclv.data.repeats`), and count what it replaces."""
+    if replace_from is None:
+        return Replaced()
     forgotten = _not_delivered(log, store, replace_from)
     return Replaced(forgotten, leave_out_repeats(log, store, _lines(store), replace_from))
 
@@ -157,10 +159,10 @@ def delivery_warnings(store: EventStore, counts: Counts, found: Replaced, duplic
             f"{found.forgotten:,} rows of the store were forgotten whose days this delivery does not hold: its rows "
             "begin days after --replace-from. Was that meant?"
         )
-    if found.repeated:
+    if found.late:
         warnings.append(
-            f"{found.repeated:,} rows of this delivery lie before --replace-from and were in the store already, in "
-            "every column the same: they were not added again."
+            f"{found.late:,} rows of this delivery lie before --replace-from: each was added unless the store held it "
+            "already, the same in every column."
         )
     repeats = duplicates - int(store.info.report["exact_duplicates"])
     if repeats > 0.5 * counts.kept:

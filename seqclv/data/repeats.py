@@ -15,33 +15,31 @@ from seqclv.data.log import REJECT_COLUMNS, Log
 from seqclv.data.store import REJECTS_FILE, EventStore
 
 
-def leave_out_repeats(log: Log, store: EventStore, lines: str, replace_from: int | None) -> int:
+def leave_out_repeats(log: Log, store: EventStore, lines: str, replace_from: int) -> int:
     """Remove from a staged delivery what lies outside the days that it replaces and is in the store already.
 
     Args:
         log: the delivery, staged; its counts stay as they are.
         store: what was prepared before.
         lines: SQL of the store's kept rows, an item of a FROM clause.
-        replace_from: microseconds; None: nothing is removed.
+        replace_from: microseconds; from there on the delivery is complete.
 
     Returns:
-        The number of kept rows that were removed.
+        The number of usable rows before `replace_from`, removed ones included.
     """
-    if replace_from is None:
-        return 0
     connection = log.connection
     late = f"reason IS NULL AND ts < {replace_from}"
     held = f"SELECT row_hash FROM {lines} WHERE ts < {replace_from} AND row_hash IN (SELECT row_hash FROM late)"
     feeds = [name for name in attribute_columns(log.data) if name[0] == "w"]
-    run(connection, f"CREATE TABLE late AS SELECT row_hash FROM staged WHERE {late}")
-    repeated = _remove(connection, f"staged WHERE {late}", held, ["row_hash"], feeds)
+    [[number]] = run(connection, f"CREATE TABLE late AS SELECT row_hash FROM staged WHERE {late}")
+    _remove(connection, f"staged WHERE {late}", held, ["row_hash"], feeds)
     run(connection, "DROP TABLE late")
     own = _rejects_as_delivered(log, store)
     outside = f"reason IS NOT NULL AND coalesce(ts < {replace_from}, true)"
     _remove(connection, f"staged WHERE {outside}", own, ["reason", "ts", "raw"], feeds)
     malformed = f"SELECT line FROM {_rejects(store)} WHERE reason = '{MALFORMED}'"
     _remove(connection, "malformed WHERE line IS NOT NULL", malformed, ["line"], [])
-    return repeated
+    return int(number)
 
 
 def _rejects(store: EventStore) -> str:
@@ -58,7 +56,7 @@ def _rejects_as_delivered(log: Log, store: EventStore) -> str:
     return f"SELECT {reason} AS reason, epoch_us({instant}) AS ts, [{raw}]::VARCHAR[] AS raw FROM {rows}"
 
 
-def _remove(connection: duckdb.DuckDBPyConnection, chosen: str, held: str, alike: list[str], order: list[str]) -> int:
+def _remove(connection: duckdb.DuckDBPyConnection, chosen: str, held: str, alike: list[str], order: list[str]) -> None:
     """Remove chosen rows of a table, of equal ones as many as `held` has; `chosen` is 'TABLE WHERE CONDITION'."""
     table = chosen.split(" ", 1)[0]
     names = ", ".join(alike)
@@ -66,5 +64,4 @@ def _remove(connection: duckdb.DuckDBPyConnection, chosen: str, held: str, alike
     same = " AND ".join(f"ours.{name} IS NOT DISTINCT FROM theirs.{name}" for name in alike)
     again = f"""SELECT ours.row FROM (SELECT rowid AS row, {names}, {nth} AS nth FROM {chosen}) AS ours
         JOIN (SELECT {names}, count(*) AS held FROM ({held}) GROUP BY ALL) AS theirs ON {same} WHERE nth <= held"""
-    [[removed]] = run(connection, f"DELETE FROM {table} WHERE rowid IN ({again})")
-    return int(removed)
+    run(connection, f"DELETE FROM {table} WHERE rowid IN ({again})")
