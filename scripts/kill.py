@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Kill `prepare`, `prepare --append` and `score` at random moments: nothing is lost, nothing twice, no byte differs.
 
-    python scripts/kill.py                                      100 kills, a quarter of each kind: some ten minutes
+    python scripts/kill.py                                      100 kills, a fifth of each kind: some ten minutes
     python scripts/kill.py --kills 9 --customers 500 --workers 1    a short trial, without `score` in several processes
 
 Each run is a process of its own, killed by SIGKILL at a random moment of the time that an undisturbed run takes, more
@@ -16,10 +16,12 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +42,11 @@ class Command:
     out: Path
     before: Path | None = None  # a store that lies at `out` before the first run
 
+    @property
+    def place(self) -> str:
+        """What --out names."""
+        return f"sqlite:///{self.out}" if self.out.suffix == ".db" else str(self.out)
+
     def begin(self) -> None:
         """Bring the output to what it was before the first run."""
         if self.out.is_dir():
@@ -54,7 +61,9 @@ class Command:
         return self.out.with_name(f"{self.out.name}.manifest.json")
 
     def contents(self) -> dict[str, str]:
-        """sha256 of every file of the output by its name; empty where there is none."""
+        """sha256 of every file of the output, or of the rows of a database, by name; empty where there is none."""
+        if self.out.suffix == ".db":
+            return rows_of(self.out)
         files = [path for path in (self.out, self._manifest, *self.out.rglob("*")) if path.is_file()]
         return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
@@ -71,7 +80,11 @@ class Command:
 
     def hidden(self) -> list[Path]:
         """What unfinished runs have left beside the output."""
-        return sorted(path for path in self.out.parent.glob(f".{self.out.name}*") if path.is_dir())
+        from seqclv.forecast.sinks import sink_of
+
+        of_a_sink = [sink_of(self.place).workplace] if self.out.suffix else []
+        found = {*self.out.parent.glob(f".{self.out.name}*"), *of_a_sink}
+        return sorted(path for path in found if path.is_dir())
 
     def finished_parts(self) -> int:
         """How many parts of a scoring a killed run has left to its successor."""
@@ -93,6 +106,17 @@ class Tally:
             f"{self.kills} kills ({self.whole} of them after the output was there{parts}), {self.ends} runs to the "
             "end: nothing lost, nothing twice, the same bytes"
         )
+
+
+def rows_of(database: Path) -> dict[str, str]:
+    """sha256 of the forecasts in a database; empty where there are none."""
+    if not database.exists():
+        return {}
+    with closing(sqlite3.connect(database)) as connection:  # which brings back what a killed writer has begun
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'forecasts'").fetchall():
+            return {}
+        rows = connection.execute("SELECT * FROM forecasts ORDER BY customer_id, cutoff, horizon_days").fetchall()
+    return {"forecasts": hashlib.sha256(repr(rows).encode()).hexdigest()} if rows else {}
 
 
 def started(work: Callable[[], int], log: Path) -> int:
@@ -146,7 +170,7 @@ def torment(command: Command, kills: int, rng: random.Random, part: int, say: Sa
     log = command.out.with_name("kill.log")
 
     def work() -> int:
-        return seqclv(*command.words, "--out", command.out, part=part)
+        return seqclv(*command.words, "--out", command.place, part=part)
 
     command.begin()
     old = command.contents()
@@ -190,13 +214,18 @@ def seqclv(*words: object, part: int = 0) -> int:
 
 
 def made(work: Path, customers: int) -> int:
-    """Make a log, cut in two at DELIVERED_FROM, stores of the first and of both, and a model of few training steps."""
+    """Make a log, cut in two at DELIVERED_FROM, stores of the first and of both, and a model of few training steps.
+
+    The second part holds rows of the first one's days that come late, and rows that are rejected.
+    """
     import pandas as pd
 
     log = work / "log.parquet"
     status = seqclv("simulate", "--out", log, "--customers", customers)
     frame = pd.read_parquet(log)
-    late = frame["timestamp"] >= DELIVERED_FROM
+    frame.loc[::97, "timestamp"] = None  # no timestamp: rejected
+    frame.loc[::89, "customer_id"] = None
+    late = (frame["timestamp"] >= DELIVERED_FROM) | (frame.index % 50 == 0)
     for name, rows in (("earlier", frame[~late]), ("delivered", frame[late])):
         rows.to_parquet(work / f"{name}.parquet")
     for name in ("earlier", "log"):
@@ -216,6 +245,7 @@ def commands(work: Path, processes: Sequence[int]) -> list[Command]:
         Command("prepare", prepare, work / "store"),
         Command("prepare --append", ("prepare", *delivery), work / "appended", before=work / "earlier.store"),
         *(Command(f"score --workers {n}", (*score, str(n)), work / "forecasts.parquet") for n in processes),
+        Command("score to SQLite", (*score, str(processes[-1])), work / "forecasts.db"),
     ]
 
 
