@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 
 from seqclv.commands.console import Console
+from seqclv.commands.interrupts import interrupts
 from seqclv.errors import InputError
 from seqclv.version import __version__
 
@@ -58,9 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     asked = [word for word in arguments[:1] if word in COMMANDS]
     args = build_parser(asked).parse_args(arguments)
-    console = Console(quiet=args.quiet, json=args.json)
     try:
-        summary = args.run(args, console)
+        with interrupts() as check:
+            summary = args.run(args, Console(quiet=args.quiet, json=args.json, check=check))
     except InputError as error:
         return _complain(args.command, str(error), status=2)
     except KeyboardInterrupt:

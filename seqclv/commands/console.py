@@ -18,9 +18,11 @@ class Console:
 
     quiet: bool = False
     json: bool = False
+    check: "Callable[[], None]" = lambda: None  # raises where the user has interrupted the work
 
     def say(self, text: str) -> None:
         """Tell how the work goes; a text that begins with 'warning:' is told even where the rest is silenced."""
+        self.check()
         if not self.quiet or text.startswith("warning:"):
             print(f"· {text}", file=sys.stderr, flush=True)
 
@@ -38,8 +40,8 @@ class Console:
         from tqdm import tqdm
 
         with tqdm(total=total, desc="scoring", unit=" customers", file=sys.stderr, disable=self.quiet) as bar:
-            yield lambda number: _advance(bar, number)
+            yield lambda number: self._advance(bar, number)
 
-
-def _advance(bar: "tqdm[Any]", number: int) -> None:
-    bar.update(number)
+    def _advance(self, bar: "tqdm[Any]", number: int) -> None:
+        self.check()
+        bar.update(number)
