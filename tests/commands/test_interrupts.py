@@ -64,6 +64,6 @@ def test_an_interrupt_ends_a_command_with_one_sentence_and_leaves_nothing(comman
     time.sleep(0.1)  # in the midst of it
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode in (130, -signal.SIGINT)  # a shell shows 130 for both
     assert errors == f"seqclv {command}: interrupted.\n"
     assert not list((tmp_path / "out").iterdir())
