@@ -6,7 +6,8 @@
     python scripts/fuzz.py --case 4711 --seed 0        one of them again, with its log kept
 
 Undamaged logs are checked against the plain rules of `fuzz_oracle`: counts, reasons, every event and the purchase days
-before a cutoff. Damaged files must be refused or leave counts that add up.
+before a cutoff. Of two files the second is also a delivery to a store of the first, and comes twice. Damaged files must
+be refused or leave counts that add up.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from fuzz_logs import FuzzCase, make_case
 from fuzz_oracle import DAY, Expected, net, purchase_days
 
 from seqclv.data.events import FIRST_FURTHER_TYPE, PURCHASE, Events
-from seqclv.data.store import build_store, events_from_frame
+from seqclv.data.store import EventStore, append_store, build_store, events_from_frame
 from seqclv.data.windows import history, merged
 from seqclv.errors import InputError
 
@@ -70,7 +72,8 @@ def run_case(case: FuzzCase, place: Path) -> str:
         if case.frame is not None:
             return _judged_events(case, events_from_frame(case.frame, case.data))
         store = build_store(case.data, place / "store", until=case.until)
-        return _judged_report(case, store.info.report) or _judged_events(case, store.read())
+        wrong = _judged_report(case, store.info.report) or _judged_delivery(case, place, store)
+        return wrong or _judged_events(case, store.read())
     except InputError as error:
         return _judged_refusal(case, str(error))
     except Exception:  # noqa: BLE001  # the finding
@@ -113,6 +116,28 @@ def _judged_report(case: FuzzCase, report: Mapping[str, Any]) -> str:
     found = (report["rows_read"], Counter(report["rejected_by_reason"]), report["rows_after_end"])
     if found != (wanted.rows, +wanted.reasons, wanted.after_end):
         return f"FAILED: counted {found}, not {(wanted.rows, +wanted.reasons, wanted.after_end)}\n{case.told}"
+    return ""
+
+
+def _judged_delivery(case: FuzzCase, place: Path, whole: EventStore) -> str:
+    """What is wrong with the second file as a delivery to a store of the first, once and again; '' if nothing is."""
+    if case.expected is None or len(case.data.transactions) != 2:
+        return ""
+    first, second = (replace(case.data, transactions=(file,), max_reject_share=1.0) for file in case.data.transactions)
+    try:
+        build_store(first, place / "grown", until=case.until)
+        grown = append_store(second, place / "grown", until=case.until)
+        if (grown.fingerprint, grown.info.report["rows_kept"]) != (whole.fingerprint, case.expected.kept):
+            return f"FAILED: a delivery gives another store\n{case.told}"
+        once, again = (
+            append_store(second, place / "grown", until=case.until, replace_from=case.cutoff) for _ in range(2)
+        )
+    except InputError:  # a file alone may have no usable row
+        return ""
+    counts = ("rows_kept", "rows_rejected", "exact_duplicates")
+    before, after = ([store.fingerprint, *(store.info.report[n] for n in counts)] for store in (once, again))
+    if before != after:
+        return f"FAILED: a delivery that comes twice gives {after}, not {before}\n{case.told}"
     return ""
 
 
