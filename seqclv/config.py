@@ -47,6 +47,7 @@ class SourceConfig:
 
     files: tuple[str, ...] = ()  # files, directories, globs
     sql: SqlConfig | None = None  # instead of files
+    name: str | None = None  # of the feed that the source is, its number by default; those of one name are one feed
     customer_id: str | None = None  # column names
     timestamp: str | None = None
     amount: str | None = None  # a source without such a column has events without an amount
@@ -149,7 +150,7 @@ class DataConfig:
     require_columns: bool = True  # False: an event type or attribute that a log lacks is missing, as when scoring
     cancellation_days: float = 0.0  # a negative line cancels an equal purchase at most so many days before; 0: none
     match_on: tuple[str, ...] = ()  # columns that a purchase and its cancellation must share beside the customer
-    watch: tuple[str, ...] = ()  # columns whose values are feeds that may go stale; without any, each file is one
+    watch: tuple[str, ...] = ()  # columns whose values are feeds that may go stale; else each source and file is one
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_reject_share <= 1:

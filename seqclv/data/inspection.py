@@ -1,22 +1,21 @@
 """What the sorted lines of a log tell about its feeds and its customer ids; queries on the view `lines`."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import duckdb
 import numpy as np
 
 from seqclv.config import DataConfig
 from seqclv.data.cancellations import TABLE
-from seqclv.data.columns import FILE_FEED
 from seqclv.data.database import quoted, run
 from seqclv.data.events import MICROSECONDS_PER_DAY, PURCHASE, IntArray
+from seqclv.data.feeds import Daily, Fed, may_be_fed, named, source_of
 from seqclv.data.watch import ALARM, BINS_PER_LOG, Jump, Silence, gaps, jumps, stale
 from seqclv.errors import InputError
 
-T = TypeVar("T")
+Weeks = dict[int, IntArray]  # histograms by Monday
 
 MOST_FEEDS = 1_000
 PLACEHOLDERS = (
@@ -49,6 +48,7 @@ class Inspection:
     cancelled_purchases: int
     cancelled_amount: float
     refund_share: float | None  # of the amount of purchase lines, cancellations among both
+    unwatched_files: int  # 0 where they are watched
 
 
 def inspect(connection: duckdb.DuckDBPyConnection, data: DataConfig, last: int, until: int | None) -> Inspection:
@@ -70,19 +70,15 @@ def inspect(connection: duckdb.DuckDBPyConnection, data: DataConfig, last: int, 
     end = (last if until is None else until) // _DAY
     [[lines]] = run(connection, "SELECT count(*) FROM lines")
     levels = _levels(connection, quoted(WHOLE_LOG), every=lines // _ENOUGH_LINES + 1)
-    active = {WHOLE_LOG: whole} if until is not None else {}
-    for i, name in enumerate(data.watch or (FILE_FEED,)):
-        if _is_watched(connection, f"w{i}", name):
-            days = _active(connection, f"w{i}")
-            active |= _named(name, days if data.watch else _without_successor(days))
-            levels |= _named(name, _levels(connection, f"w{i}"))
+    watched = _columns(connection, data.watch) if data.watch else _places(connection)
+    active = ({WHOLE_LOG: whole} if until is not None else {}) | watched.fed.days
     alike, examples = _alike(connection)
     largest, suspicious = _suspicious(connection)
     pairs, amount = _cancelled(connection) if data.cancellation_days else (0, 0.0)
     return Inspection(
         gaps=gaps(whole),
-        stale=stale(active, end),
-        jumps=_without_echo(jumps(levels)),
+        stale=watched.fed.silent(stale(active, end)),
+        jumps=_without_echo(jumps(levels | watched.levels)),
         largest_customer=largest,
         suspicious_ids=suspicious,
         alike_ids=alike,
@@ -90,40 +86,61 @@ def inspect(connection: duckdb.DuckDBPyConnection, data: DataConfig, last: int, 
         cancelled_purchases=pairs,
         cancelled_amount=amount,
         refund_share=_refund_share(connection),
+        unwatched_files=watched.unwatched,
     )
 
 
-def _is_watched(connection: duckdb.DuckDBPyConnection, column: str, name: str) -> bool:
-    """Whether the column tells feeds apart: a single one is the log itself."""
-    [[feeds]] = run(connection, f"SELECT count(DISTINCT {column}) FROM lines")
-    if feeds > MOST_FEEDS and name != FILE_FEED:
-        raise InputError(
-            f"A watched column must name feeds, at most {MOST_FEEDS:,} of them, but '{name}' has {feeds:,} values: "
-            "watch another one."
-        )
-    return bool(1 < feeds <= MOST_FEEDS)
+@dataclass(frozen=True)
+class _Watched:
+    """The feeds beside the whole log."""
+
+    fed: Fed
+    levels: dict[str, Weeks]
+    unwatched: int = 0  # files, where there are too many to watch
 
 
-def _named(column: str, feeds: Mapping[str, T]) -> dict[str, T]:
-    return {f"{column} '{feed}'": value for feed, value in feeds.items()}
+def _columns(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> _Watched:
+    """The values of watched columns."""
+    days: dict[str, IntArray] = {}
+    levels: dict[str, Weeks] = {}
+    for i, name in enumerate(names):
+        feeds = _count(connection, f"w{i}")
+        if feeds > MOST_FEEDS:
+            raise InputError(
+                f"A watched column must name feeds, at most {MOST_FEEDS:,} of them, but '{name}' has {feeds:,} values: "
+                "watch another one."
+            )
+        if feeds > 1:  # a single one is the log itself
+            days |= {f"{name} '{feed}'": daily.days for feed, daily in _daily(connection, f"w{i}").items()}
+            levels |= {f"{name} '{feed}'": weeks for feed, weeks in _levels(connection, f"w{i}").items()}
+    return _Watched(Fed(days, {}), levels)
 
 
-def _active(connection: duckdb.DuckDBPyConnection, feed: str) -> dict[str, IntArray]:
+def _places(connection: duckdb.DuckDBPyConnection) -> _Watched:
+    """Files and sources; of too many files the sources alone."""
+    feeds = _count(connection, "w0")
+    if feeds > MOST_FEEDS:
+        return _Watched(may_be_fed(_daily(connection, source_of("w0"))), {}, unwatched=feeds)
+    if feeds < 2:
+        return _Watched(Fed({}, {}), {})
+    levels = {named(feed): weeks for feed, weeks in _levels(connection, "w0").items()}
+    return _Watched(may_be_fed(_daily(connection, "w0")), levels)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, feed: str) -> int:
+    return int(run(connection, f"SELECT count(DISTINCT {feed}) FROM lines")[0][0])
+
+
+def _daily(connection: duckdb.DuckDBPyConnection, feed: str) -> dict[str, Daily]:
     """The days with an event by feed."""
-    days = defaultdict(list)
-    query = f"SELECT DISTINCT {feed}, {_DAY_OF} AS day FROM lines WHERE {feed} IS NOT NULL ORDER BY 1, 2"
-    for name, day in run(connection, query):
-        days[str(name)].append(day)
-    return {name: np.array(found, dtype=np.int64) for name, found in days.items()}
+    found = defaultdict(list)
+    query = f"SELECT {feed} AS feed, {_DAY_OF} AS day, count(*) FROM lines GROUP BY 1, 2 HAVING feed IS NOT NULL"
+    for name, day, rows in run(connection, f"{query} ORDER BY 1, 2"):
+        found[str(name)].append((day, rows))
+    return {name: Daily(*np.array(rows, dtype=np.int64).T) for name, rows in found.items()}
 
 
-def _without_successor(active: Mapping[str, IntArray]) -> dict[str, IntArray]:
-    """Files that may still be fed: where another one begins after its end, a file is a finished part of the log."""
-    latest = max((int(days[0]) for days in active.values()), default=0)
-    return {name: days for name, days in active.items() if int(days[-1]) >= latest}
-
-
-def _levels(connection: duckdb.DuckDBPyConnection, feed: str, every: int = 1) -> dict[str, dict[int, IntArray]]:
+def _levels(connection: duckdb.DuckDBPyConnection, feed: str, every: int = 1) -> dict[str, Weeks]:
     """Histograms of log amounts by feed and week; see `seqclv.data.watch.jumps`.
 
     The largest line stands for a customer's day: the lines of one order resemble each other. Of the customers one in

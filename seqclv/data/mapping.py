@@ -16,6 +16,7 @@ from seqclv.credentials import without_credentials
 from seqclv.data import sql as database
 from seqclv.data.columns import as_text, needed_columns, require_columns
 from seqclv.data.database import quoted
+from seqclv.data.feeds import of_source
 from seqclv.data.filters import columns_in, left_out
 from seqclv.data.frames import column_names, to_table
 from seqclv.data.sources import Relation, relations, table_relation
@@ -53,15 +54,17 @@ def mapped_log(connection: duckdb.DuckDBPyConnection, data: DataConfig) -> Mappe
     Raises:
         InputError: a source cannot be read, or lacks a column that is named.
     """
-    if not data.require_columns:  # a model is applied: nobody watches
-        data = replace(data, watch=())
-    sources = data.sources or (_short_form(data),)
     found = []
-    for source in sources:
+    for i, source in enumerate(data.sources or (_short_form(data),), start=1):
         columns = _flat(data, source)
         files, databases = _places(data, source)
-        asked = needed_columns(columns)
-        found += [(source, columns, one) for one in relations(connection, files, asked, databases)]
+        opened = relations(connection, files, needed_columns(columns), databases)
+        if data.sources:
+            opened = [replace(one, feed=of_source(source.name or str(i), one.feed)) for one in opened]
+        found += [(source, columns, one) for one in opened]
+    if not data.require_columns:  # a model is applied: what its own log had need not be there
+        data = replace(data, watch=_shared(data, data.watch, found))
+        found = [(source, replace(columns, watch=_flat(data, source).watch), one) for source, columns, one in found]
     return _mapped(connection, data, found)
 
 
@@ -168,11 +171,20 @@ def _mapped(
 
 def _require_shared(data: DataConfig, found: Sequence[tuple[SourceConfig, DataConfig, Relation]]) -> None:
     """The columns of match_on and watch: one table has all of them, of several sources one has each."""
-    for i, name in enumerate((*data.match_on, *data.watch)):
-        has = [(*columns.match_on, *columns.watch)[i] in relation.names for _, columns, relation in found]
-        if not (any(has) if data.sources else all(has)):
-            where = "no source has it" if data.sources else f"{found[has.index(False)][2].origin} lacks it"
+    names = (*data.match_on, *data.watch)
+    for name in names:
+        if name not in _shared(data, names, found):
+            lacking = [one.origin for source, _, one in found if source.categorical.get(name, name) not in one.names]
+            where = "no source has it" if data.sources else f"{lacking[0]} lacks it"
             raise InputError(f"match_on and watch must name columns of the log, but of '{name}' {where}: name another.")
+
+
+def _shared(
+    data: DataConfig, names: Sequence[str], found: Sequence[tuple[SourceConfig, DataConfig, Relation]]
+) -> tuple[str, ...]:
+    """Those of the columns of match_on or watch that one table has in all its parts, or one of several sources."""
+    enough = any if data.sources else all
+    return tuple(n for n in names if enough(source.categorical.get(n, n) in one.names for source, _, one in found))
 
 
 def _adapted(

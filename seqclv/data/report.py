@@ -137,6 +137,7 @@ def findings(inspection: Inspection) -> dict[str, Any]:
         "warnings": [
             *(_stale(feed, silence) for feed, silence in inspection.stale.items()),
             *(_jumped(feed, jump) for feed, found in inspection.jumps.items() for jump in found),
+            *([_unwatched(inspection.unwatched_files)] if inspection.unwatched_files else []),
         ],
     }
 
@@ -153,6 +154,13 @@ def _jumped(feed: str, jump: Jump) -> str:
     return (
         f"the amounts of {feed} in the week of {isodate(jump.week)} are about {times} those of the weeks before: "
         "look for cents in place of euros, or another currency."
+    )
+
+
+def _unwatched(files: int) -> str:
+    return (
+        f"{files:,} files are too many to watch each of them: nobody is told when some of them have gone stale unless "
+        "data.watch names a column whose values are feeds."
     )
 
 

@@ -76,14 +76,15 @@ def relations(
     found = [table_relation(connection, dataset(n.removeprefix(DATASET_PREFIX)), n) for n in named]
     found += [_named_relation(*database.load(connection, sql), database.describe(sql)) for sql in databases]
     files = find_files([place for place in places if not place.startswith(DATASET_PREFIX)])
-    found += [_named_relation(*delta_scan(connection, path), f"'{path}'") for path in files if is_delta(path)]
+    tables = [path for path in files if is_delta(path)]
+    found += [_named_relation(*delta_scan(connection, path), f"the Delta table '{path}'") for path in tables]
     plain = [path for path in files if not is_delta(path)]
     return found + (_file_relations(connection, plain, frozenset(needed)) if plain else [])
 
 
 def _named_relation(scan: str, names: tuple[str, ...], types: tuple[str, ...], origin: str) -> Relation:
     _require_unique(names, origin)
-    return Relation(scan, names, types, origin)
+    return Relation(scan, names, types, origin, feed=quoted(origin))
 
 
 def table_relation(connection: duckdb.DuckDBPyConnection, table: pa.Table, origin: str) -> Relation:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seqclv.config import DataConfig
+from seqclv.config import DataConfig, SourceConfig
 from seqclv.configfile import config_from
 from seqclv.data import building
 from seqclv.data.events import MICROSECONDS_PER_DAY
@@ -359,3 +359,18 @@ def test_several_sources_share_what_is_matched_and_watched_where_they_have_it(tm
     wrong = config_from({"data": {**shared, "watch": ["nothing"], "sources": [sales, reviews]}}).data
     with pytest.raises(InputError, match="no source has it"):
         build_store(wrong, tmp_path / "store")
+
+
+def test_sources_delivered_one_after_the_other_give_the_store_of_all_their_files(tmp_path: Path) -> None:
+    def sources(*parts: str) -> DataConfig:
+        named = {kind: tuple(str(tmp_path / f"{kind}-{part}.parquet") for part in parts) for kind in ("a", "b")}
+        return DataConfig(sources=(SourceConfig(files=named["a"]), SourceConfig(files=named["b"], every_row_is="call")))
+
+    for i, part in enumerate((LOG[:500], LOG[500:])):
+        part[::2].to_parquet(tmp_path / f"a-{i}.parquet")
+        part[1::2].to_parquet(tmp_path / f"b-{i}.parquet")
+    build_store(sources("0"), tmp_path / "store")
+    appended = append_store(sources("1"), tmp_path / "store")
+    assert same(appended, build_store(sources("0", "1"), tmp_path / "whole"))
+    lines = [pq.read_table(tmp_path / name / "lines.parquet").to_pydict() for name in ("store", "whole")]
+    assert lines[0] == lines[1]

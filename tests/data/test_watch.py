@@ -1,5 +1,7 @@
 """Clean logs raise no alarm, dead feeds and jumped levels always do; on simulated feeds whose truth is known."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from seqclv.config import DataConfig
+from seqclv.config import DataConfig, SourceConfig, SqlConfig
 from seqclv.data import inspection
 from seqclv.data.simulate import SimulationConfig, simulate
 from seqclv.data.store import build_store
@@ -178,3 +180,87 @@ def test_a_watched_column_must_name_feeds(tmp_path: Path) -> None:
     data = DataConfig(transactions=(str(tmp_path / "log.csv"),), watch=("customer_id",))
     with pytest.raises(InputError, match="1,001 values"):
         build_store(data, tmp_path / "store")
+
+
+def shop_rows(kind: str, days: range) -> pd.DataFrame:
+    """Three rows on each day of 2024."""
+    rows = [(f"{kind}{d * 3 + i}", pd.Timestamp("2024-01-01") + pd.Timedelta(days=d)) for d in days for i in range(3)]
+    return pd.DataFrame({"customer_id": [r[0] for r in rows], "timestamp": [r[1] for r in rows], "amount": 5.0})
+
+
+def warned(data: DataConfig, out: Path) -> list[str]:
+    return list(build_store(data, out).info.report["warnings"])
+
+
+def test_a_source_that_has_gone_silent_is_named_though_the_files_of_another_go_on(tmp_path: Path) -> None:
+    orders = shop_rows("c", range(180))
+    orders[:270].to_parquet(tmp_path / "orders-1.parquet")
+    orders[270:].to_parquet(tmp_path / "orders-2.parquet")
+    shop_rows("c", range(60)).to_parquet(tmp_path / "visits-1.parquet")
+    shop_rows("c", range(60, 150)).to_parquet(tmp_path / "visits-2.parquet")
+    files = SourceConfig(files=(f"{tmp_path}/orders-*.parquet",))
+    visits = SourceConfig(files=(f"{tmp_path}/visits-*.parquet",), every_row_is="visit")
+    [warning] = warned(DataConfig(sources=(files, visits)), tmp_path / "store")
+    assert warning.startswith(f"source '2' (file '{tmp_path}/visits-2.parquet') has had no event since 2024-05-30")
+    [warning] = warned(DataConfig(sources=(files, replace(visits, name="visits"))), tmp_path / "store")
+    assert warning.startswith("source 'visits' (file")
+
+
+def test_sources_of_one_name_are_one_feed_in_which_a_new_form_follows_an_old_one(tmp_path: Path) -> None:
+    for name, days in (("old", range(90)), ("new", range(90, 180)), ("visits", range(180))):
+        shop_rows("c", days).to_parquet(tmp_path / f"{name}.parquet")
+    old, new, visits = (SourceConfig(files=(f"{tmp_path}/{name}.parquet",)) for name in ("old", "new", "visits"))
+    [warning] = warned(DataConfig(sources=(old, new, visits)), tmp_path / "store")
+    assert warning.startswith("source '1' (file")
+    named = (replace(old, name="orders"), replace(new, name="orders"), visits)
+    assert warned(DataConfig(sources=named), tmp_path / "store") == []
+
+
+def test_a_silent_table_of_a_database_or_of_a_lake_is_named(tmp_path: Path) -> None:
+    lake = pytest.importorskip("deltalake")
+    shop_rows("c", range(180)).to_parquet(tmp_path / "orders.parquet")
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
+        shop_rows("c", range(150)).astype({"timestamp": str}).to_sql("visits", connection, index=False)
+    lake.write_deltalake(str(tmp_path / "reviews"), shop_rows("c", range(140)))
+    sources = (
+        SourceConfig(files=(str(tmp_path / "orders.parquet"),)),
+        SourceConfig(sql=SqlConfig(url=f"sqlite:///{tmp_path}/shop.db", table="visits"), every_row_is="visit"),
+        SourceConfig(files=(str(tmp_path / "reviews"),), every_row_is="review"),
+    )
+    visits, reviews = warned(DataConfig(sources=sources), tmp_path / "store")
+    assert visits.startswith(f"source '2' (table 'visits' of 'sqlite:///{tmp_path}/shop.db') has had no event")
+    assert reviews.startswith(f"source '3' (the Delta table '{tmp_path}/reviews') has had no event since 2024-05-20")
+
+
+def test_late_rows_in_the_next_file_do_not_make_the_one_before_look_dead(tmp_path: Path) -> None:
+    log = shop_rows("c", range(180))
+    month = log["timestamp"].dt.month.astype(int)
+    month[(log.index % 50 == 0) & (month < 6)] += 1  # the last rows of every day come with the next month
+    for number, part in log.groupby(month):
+        part.to_parquet(tmp_path / f"{number}.parquet")
+    assert warned(DataConfig(transactions=(f"{tmp_path}/*.parquet",)), tmp_path / "store") == []
+
+
+def test_more_files_than_can_be_watched_are_told_and_their_sources_are_watched_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspection, "MOST_FEEDS", 5)
+    for kind, days in (("orders", 180), ("visits", 150)):
+        for month, part in shop_rows("c", range(days)).groupby(lambda row: row // 100):
+            part.to_parquet(tmp_path / f"{kind}-{month}.parquet")
+    orders = SourceConfig(files=(f"{tmp_path}/orders-*.parquet",))
+    visits = SourceConfig(files=(f"{tmp_path}/visits-*.parquet",), every_row_is="visit")
+    stale_visits, many = warned(DataConfig(sources=(orders, visits)), tmp_path / "store")
+    assert stale_visits.startswith("source '2' has had no event since 2024-05-30")
+    assert "11 files" in many and "watch" in many
+    [many] = warned(DataConfig(transactions=orders.files), tmp_path / "store")
+    assert "6 files" in many
+
+
+def test_scoring_watches_the_channels_that_its_own_log_has(tmp_path: Path) -> None:
+    both = [shop_rows("c", range(days)).assign(channel=name) for name, days in (("web", 180), ("app", 150))]
+    pd.concat(both).to_parquet(tmp_path / "log.parquet")
+    data = DataConfig(transactions=(str(tmp_path / "log.parquet"),), watch=("channel",), require_columns=False)
+    [warning] = warned(data, tmp_path / "store")
+    assert warning.startswith("channel 'app' has had no event since 2024-05-30")
+    assert warned(replace(data, watch=("shop",)), tmp_path / "store") == []
