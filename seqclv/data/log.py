@@ -1,7 +1,7 @@
 """A validated log in DuckDB: its sorted lines, its rejected rows and what the report says of it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -15,6 +15,7 @@ from seqclv.data.events import MICROSECONDS_PER_DAY
 from seqclv.data.inspection import Inspection, inspect
 from seqclv.data.lines import Lines, net
 from seqclv.data.ordering import sorted_rows
+from seqclv.data.remarks import remarks
 from seqclv.data.report import DataReport, findings, isoformat
 
 REJECT_COLUMNS = ("reason", "line", "instant")
@@ -84,7 +85,7 @@ class Log:
     ) -> DataReport:
         """The data report, with what only the sorted lines and the store tell."""
         counts = self.counts
-        return DataReport(
+        report = DataReport(
             rows_read=counts.read,
             rows_kept=counts.kept,
             rows_rejected=sum(counts.reasons.values()),
@@ -109,3 +110,4 @@ class Log:
             top_percent_spend_share=shares[1],
             **findings(inspection),
         )
+        return replace(report, warnings=[*report.warnings, *remarks(report.to_dict())])

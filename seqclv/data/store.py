@@ -34,6 +34,7 @@ from seqclv.config import DataConfig
 from seqclv.data.calendar import CALENDAR_FILE, Calendar, read_calendar
 from seqclv.data.events import Categorical, Events
 from seqclv.data.honoured import require_honoured
+from seqclv.data.remarks import no_purchase
 from seqclv.data.storeinfo import STORE_FILE, StoreInfo, read_info
 from seqclv.errors import InputError
 from seqclv.pseudonyms import PseudonymKey
@@ -256,13 +257,21 @@ def append_store(
     return open_store(build(data, Path(out), until=until, delivery=Delivery(earlier, replace_from), key=key))
 
 
-def open_log(data: DataConfig, workspace: str | Path) -> EventStore:
+def open_log(data: DataConfig, workspace: str | Path, *, of_purchases: bool = True) -> EventStore:
     """Open `data.transactions` if it is a prepared store, else build one in `workspace`.
 
     Raises:
-        InputError: the log or the store is refused, or the store was prepared by other rules than `data` states (see
-            `seqclv.data.honoured`).
+        InputError: the log or the store is refused, the store was prepared by other rules than `data` states (see
+            `seqclv.data.honoured`), or a log of purchases has none.
     """
+    store = _found(data, workspace)
+    nothing_bought = no_purchase(store.info.report)
+    if of_purchases and nothing_bought is not None:
+        raise InputError(f"A log must have purchases, transaction lines above zero, but {nothing_bought}.")
+    return store
+
+
+def _found(data: DataConfig, workspace: str | Path) -> EventStore:
     stores = [source for source in data.transactions if is_store(source)]
     if not stores:
         return build_store(data, Path(workspace) / "store")

@@ -61,7 +61,8 @@ def feedback_check(
         data = replace(data, numeric=(*data.numeric, plan.score_column))
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         announce("reading the log")
-        scores = _mean_scores(before(open_log(data, Path(workspace)).read(), forecasts.cutoff), plan)
+        log = open_log(data, Path(workspace), of_purchases=False)
+        scores = _mean_scores(before(log.read(), forecasts.cutoff), plan)
     joined = rows.merge(scores, on="customer_id")
     if joined.empty:
         raise InputError(

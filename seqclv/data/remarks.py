@@ -1,0 +1,31 @@
+"""What the counts of a data report give reason to doubt; the feeds are watched elsewhere (`seqclv.data.watch`)."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_SHOWN = 5  # kinds of event
+
+
+def remarks(report: Mapping[str, Any]) -> Iterator[str]:
+    """Warnings, as sentences, from the fields of a report (`seqclv.data.report.DataReport`)."""
+    nothing_bought = no_purchase(report)
+    if nothing_bought is not None:
+        yield f"this log has no purchase, a transaction line above zero: {nothing_bought}."
+
+
+def no_purchase(report: Mapping[str, Any]) -> str | None:
+    """What the rows of a log without any purchase are, with the remedy; None where there is a purchase."""
+    events = report["further_events"]
+    below, zero = report["negative_lines"], report["zero_lines"]
+    others = sum(events.values())
+    if report["rows_kept"] > below + zero + others:
+        return None
+    found = [f"{count:,} are events '{name}'" for name, count in sorted(events.items(), key=lambda item: -item[1])]
+    if len(found) > _SHOWN:
+        found = [*found[:_SHOWN], f"{len(found) - _SHOWN} more kinds"]
+    found += [f"{below:,} are lines below zero"] if below else []
+    found += [f"{zero:,} are lines of zero"] if zero else []
+    kinds = "say in data.types which kinds are a purchase, such as {SALE: purchase}, or do not name event_type"
+    amounts = "name the column of what was paid with --amount, positive for a purchase"
+    remedy = kinds if others else amounts
+    return f"of {report['rows_kept']:,} rows {', '.join(found)}; {remedy}"
