@@ -55,6 +55,7 @@ class SourceConfig:
     every_row_is: str | None = None  # the one kind of all events, such as 'review', instead of a column
     types: dict[str, str] = field(default_factory=dict)  # kind of event by what the column event_type says
     timestamp_format: str | None = None
+    decimal: Literal[".", ","] | None = None
     numeric: dict[str, str] = field(default_factory=dict)  # column by attribute
     categorical: dict[str, str] = field(default_factory=dict)  # column by attribute
     where: str | None = None  # an SQL expression over the columns: rows where it is not true are left out
@@ -137,6 +138,7 @@ class DataConfig:
     event_type: str | None = None  # column with the kind of event; without it every row is a transaction line
     types: dict[str, str] = field(default_factory=dict)  # kind of event by what the column event_type says
     timestamp_format: str | None = None  # strptime format; without it the usual formats are recognized
+    decimal: Literal[".", ","] = "."  # of numbers written as text, in the tables beside the log, too
     numeric: tuple[str, ...] = ()  # further numeric columns of an event
     categorical: tuple[str, ...] = ()  # further categorical columns of an event
     where: str | None = None  # an SQL expression over the columns: rows where it is not true are left out

@@ -45,6 +45,7 @@ def add_log_options(parser: argparse.ArgumentParser, *, required: bool) -> None:
     group.add_argument(
         "--timestamp-format", metavar="FORMAT", help="such as %%d.%%m.%%Y; the usual ones are recognized"
     )
+    group.add_argument("--decimal", choices=(".", ","), help="mark of decimals in text; , reads 1.234,56; default: .")
     group.add_argument("--numeric", nargs="+", metavar="COLUMN", help="further numeric columns of an event")
     group.add_argument("--categorical", nargs="+", metavar="COLUMN", help="further categorical columns of an event")
     group.add_argument("--do-not-profile", metavar="COLUMN", help="customers for whom it is true are left out entirely")
@@ -97,6 +98,7 @@ _DATA_OPTIONS = (
     "amount",
     "event_type",
     "timestamp_format",
+    "decimal",
     "numeric",
     "categorical",
     "do_not_profile",

@@ -52,7 +52,7 @@ def write_beside(connection: duckdb.DuckDBPyConnection, data: DataConfig, direct
             digests=(repr((table.numeric, table.vocabularies)).encode(), *digests),
         )
     if data.calendar is not None:
-        calendar = load_calendar(connection, data.calendar)
+        calendar = load_calendar(connection, data.calendar, data.decimal)
         calendar.write(directory)
         content = (repr(calendar.columns).encode(), calendar.dates.tobytes(), calendar.values.tobytes())
         beside = replace(beside, calendar=calendar.columns, digests=(*beside.digests, *content))

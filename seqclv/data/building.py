@@ -145,7 +145,7 @@ def _gathered(log: Log) -> Events:
         static_numeric=static[0],
         static_categorical=static[1],
         counterpart=np.concatenate([block.counterpart for block in blocks]) if data.cancellation_days else None,
-        calendar=None if data.calendar is None else load_calendar(log.connection, data.calendar),
+        calendar=None if data.calendar is None else load_calendar(log.connection, data.calendar, data.decimal),
     )
 
 

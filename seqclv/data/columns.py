@@ -32,6 +32,7 @@ REFUND_WORDS = ("refund", "return")
 
 FILE_FEED = "file"  # how feeds are called where none is named: every file is one
 MALFORMED = "malformed line"
+UNPARSABLE_AMOUNT = "unparsable amount"
 NO_CUSTOMER = "no customer"
 UNPARSABLE_TIMESTAMP = "unparsable timestamp"
 BLANKS = "E' \\t\\r\\n'"
@@ -45,6 +46,7 @@ _FILLED_ID = (
 DAY = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}"
 CLOCK = r"[T ]\d{1,2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
 ZONE = r"\s*(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)"
+_THOUSANDS = r"[. \x{A0}\x{202F}]"  # between them, beside a decimal comma; the last two are blanks that do not break
 INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 FLOATS = ("FLOAT", "DOUBLE")
 UNZONED = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS")
@@ -93,7 +95,7 @@ def canonical_select(relation: Relation, data: DataConfig, originals: Sequence[s
         InputError: a column's type cannot serve its purpose.
     """
     stamp, zoned = as_instant(relation, data.timestamp, data.timestamp_format)
-    attributes = [f"{as_number(relation, name)} AS n{i}" for i, name in enumerate(data.numeric)]
+    attributes = [f"{as_number(relation, name, data.decimal)} AS n{i}" for i, name in enumerate(data.numeric)]
     texts = {"k": data.categorical, "m": data.match_on, "w": data.watch}
     attributes += [
         f"{as_text(relation, name)} AS {letter}{i}" for letter, names in texts.items() for i, name in enumerate(names)
@@ -106,7 +108,7 @@ def canonical_select(relation: Relation, data: DataConfig, originals: Sequence[s
         f"{zoned} AS zoned",
         f"{_empty(relation, data.timestamp)} AS no_stamp",
         f"{_event_type(relation, data)} AS kind",
-        f"{as_number(relation, data.amount)} AS number",
+        f"{as_number(relation, data.amount, data.decimal)} AS number",
         f"{_empty(relation, data.amount)} AS no_number",
         *attributes,
         f"{objects} AS objects",
@@ -138,7 +140,7 @@ def _judged(rows: str, attributes: Sequence[str], raw: str) -> str:
             WHEN no_stamp THEN 'no timestamp'
             WHEN ts IS NULL THEN '{UNPARSABLE_TIMESTAMP}'
             WHEN no_number OR isnan(number) THEN CASE WHEN further IS NULL THEN 'no amount' END
-            WHEN number IS NULL THEN 'unparsable amount'
+            WHEN number IS NULL THEN '{UNPARSABLE_AMOUNT}'
             WHEN isinf(number) THEN 'infinite amount'
             WHEN abs(number) > {MAX_AMOUNT} THEN 'amount out of range'
         END AS reason
@@ -163,17 +165,26 @@ def as_text(relation: Relation, name: str) -> str:
     return f"nullif(CAST({column} AS VARCHAR), '')"
 
 
-def as_number(relation: Relation, name: str) -> str:
-    """A column as DOUBLE, NULL where missing or unparsable."""
+def as_number(relation: Relation, name: str, decimal: str = ".") -> str:
+    """A column as DOUBLE, NULL where missing or unparsable; `decimal` is the mark of decimals in text."""
     column, kind = relation.column(name), relation.type_of(name)
     if kind == "VARCHAR" or kind.startswith("ENUM"):
         text = f"trim(CAST({column} AS VARCHAR), {BLANKS})"
+        if decimal == ",":
+            text = _with_point(text)
         return f"try_cast(CASE WHEN NOT contains({text}, '_') THEN {text} END AS DOUBLE)"  # DuckDB reads 1_000 as 1000
     if kind in INTEGERS or kind in FLOATS or kind.startswith("DECIMAL") or kind == "BOOLEAN":
         return f"CAST({column} AS DOUBLE)"
     if kind == '"NULL"':
         return "CAST(NULL AS DOUBLE)"
     raise InputError(f"Column '{name}' must hold numbers, but in {relation.origin} it is of type {kind}.")
+
+
+def _with_point(text: str) -> str:
+    """A number with a decimal comma as one with a point; a point that parts no thousands makes it none."""
+    parted = f"regexp_full_match({text}, '[+-]?\\d{{1,3}}({_THOUSANDS}\\d{{3}})+(,\\d*)?')"
+    whole = f"CASE WHEN {parted} THEN regexp_replace({text}, '{_THOUSANDS}', '', 'g') ELSE {text} END"
+    return f"CASE WHEN {parted} OR NOT contains({text}, '.') THEN replace({whole}, ',', '.') END"
 
 
 def _empty(relation: Relation, name: str) -> str:

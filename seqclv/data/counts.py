@@ -1,11 +1,11 @@
 """What one pass over the staged rows of a log tells, and the rules on whole logs that they are judged by."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import duckdb
 
-from seqclv.data.columns import MALFORMED, NO_CUSTOMER, UNPARSABLE_TIMESTAMP
+from seqclv.data.columns import MALFORMED, NO_CUSTOMER, UNPARSABLE_AMOUNT, UNPARSABLE_TIMESTAMP
 from seqclv.data.database import run
 from seqclv.data.filters import UNKNOWN
 from seqclv.data.privacy import Objections
@@ -73,17 +73,27 @@ def count_rows(connection: duckdb.DuckDBPyConnection, until: int | None, filtere
     )
 
 
-def require_usable(counts: Counts, max_reject_share: float, customer_columns: Iterable[str]) -> None:
+def require_usable(
+    counts: Counts,
+    max_reject_share: float,
+    customer_columns: Iterable[str],
+    examples: Callable[[str], Sequence[str]] = lambda reason: (),
+) -> None:
     """Refuse a log without rows, without customers, or with too many rejected rows.
+
+    Args:
+        counts: of its rows.
+        max_reject_share: of the rows that name a customer.
+        customer_columns: that say who it is.
+        examples: gives some cells that could not be read, by the reason for the rejection.
 
     Raises:
         InputError: one of these.
     """
     if counts.read == 0:
         raise InputError("A log must have rows, but it has only a header.")
-    nameless = counts.reasons.get(NO_CUSTOMER, 0)
-    left, bad = counts.read - counts.filtered - counts.objections.rows, sum(counts.reasons.values()) - nameless
-    named = left - nameless
+    left, reasons = counts.read - counts.filtered - counts.objections.rows, dict(counts.reasons)
+    named, bad = left - reasons.pop(NO_CUSTOMER, 0), sum(reasons.values())
     if left == 0:
         why = "objections to profiling leave" if counts.objections.rows else "the filter leaves"
         raise InputError(f"A log must have usable rows, but {why} out all {counts.read:,}: mend it.")
@@ -93,7 +103,7 @@ def require_usable(counts: Counts, max_reject_share: float, customer_columns: It
     if bad > max_reject_share * named:
         raise InputError(
             f"At most {max_reject_share:.0%} of the rows may be rejected, but {bad:,} of {named:,} were "
-            f"({counted(counts.reasons)}){_remedy(counts)}: mend the rows or raise --max-reject-share."
+            f"({counted(reasons)}){_remedy(reasons, examples)}: mend the rows or raise --max-reject-share."
         )
     require_rows(counts)
 
@@ -135,11 +145,17 @@ def _named(columns: Iterable[str]) -> str:
     return " or ".join(f"'{name}'" for name in dict.fromkeys(columns))
 
 
-def _remedy(counts: Counts) -> str:
-    """A hint where most rejects are about time: nothing else tells a user that a format is missing."""
-    if counts.reasons.get(UNPARSABLE_TIMESTAMP, 0) * 2 < sum(counts.reasons.values()):
-        return ""
-    return (
-        "; timestamps must read like 2024-01-31, 2024-01-31 18:30:00 or 20240131, "
-        "or be described by --timestamp-format; whole numbers of seconds must be converted first"
-    )
+def _remedy(reasons: Mapping[str, int], examples: Callable[[str], Sequence[str]]) -> str:
+    """A hint where most rejects cannot be read: nothing else tells a user that a format is missing."""
+    for reason in (UNPARSABLE_TIMESTAMP, UNPARSABLE_AMOUNT):
+        if reasons.get(reason, 0) * 2 < sum(reasons.values()):
+            continue
+        found = examples(reason)
+        unlike = f", not like {' or '.join(map(repr, found))}" if found else ""
+        if reason == UNPARSABLE_TIMESTAMP:
+            return (
+                f"; timestamps must read like 2024-01-31, 2024-01-31 18:30:00 or 20240131{unlike}, "
+                "or be described by --timestamp-format; whole numbers of seconds must be converted first"
+            )
+        return f"; amounts must read like 1234.56, or with --decimal , like 1.234,56{unlike}"
+    return ""

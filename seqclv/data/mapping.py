@@ -140,6 +140,7 @@ def _flat(data: DataConfig, source: SourceConfig) -> DataConfig:
         amount=source.amount or data.amount,
         event_type=None if source.every_row_is is not None else source.event_type or data.event_type,
         timestamp_format=source.timestamp_format or data.timestamp_format,
+        decimal=source.decimal or data.decimal,
         numeric=tuple(source.numeric.values()),
         categorical=tuple(source.categorical.values()),
         match_on=tuple(source.categorical.get(name, name) for name in data.match_on),

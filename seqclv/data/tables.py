@@ -93,7 +93,7 @@ def load_customers(connection: duckdb.DuckDBPyConnection, data: DataConfig, ids:
     customers = data.customers
     if customers is None:
         raise TypeError("no customers table is configured")
-    counts = _stage_attributes(connection, customers, merged=data.identities is not None)
+    counts = _stage_attributes(connection, customers, data.decimal, merged=data.identities is not None)
     doubled = run(connection, "SELECT customer FROM attributes GROUP BY customer HAVING count(*) > 1 ORDER BY customer")
     if doubled:
         raise InputError(
@@ -115,14 +115,14 @@ def load_customers(connection: duckdb.DuckDBPyConnection, data: DataConfig, ids:
 
 
 def _stage_attributes(
-    connection: duckdb.DuckDBPyConnection, customers: CustomersConfig, *, merged: bool
+    connection: duckdb.DuckDBPyConnection, customers: CustomersConfig, decimal: str, *, merged: bool
 ) -> dict[str, int]:
     """Make the table `attributes` of distinct rows, and count what was read."""
     numbers, texts = list(customers.numeric.values()), list(customers.categorical.values())
     needed = tuple(dict.fromkeys([customers.customer_id, *numbers, *texts]))
     selects = []
     for relation in _open(connection, customers.files, customers.sql, needed, "customers"):
-        written = [as_number(relation, name) for name in numbers]
+        written = [as_number(relation, name, decimal) for name in numbers]
         empty = [f"coalesce(trim({as_text(relation, name)}), '') = ''" for name in numbers]
         bad = " + ".join(f"({v} IS NULL AND NOT {gone})::INT" for v, gone in zip(written, empty, strict=True)) or "0"
         cells = [f"CASE WHEN isfinite({value}) THEN {value} END AS s{i}" for i, value in enumerate(written)]
@@ -155,8 +155,8 @@ def _words(connection: duckdb.DuckDBPyConnection, column: str) -> tuple[str, ...
     return tuple(str(row[0]) for row in run(connection, f"{query} ORDER BY 1"))
 
 
-def load_calendar(connection: duckdb.DuckDBPyConnection, calendar: CalendarConfig) -> Calendar:
-    """Read and check the calendar table.
+def load_calendar(connection: duckdb.DuckDBPyConnection, calendar: CalendarConfig, decimal: str = ".") -> Calendar:
+    """Read and check the calendar table; `decimal` is the mark of decimals in text.
 
     Raises:
         InputError: a file or column is missing, a date is missing, unreadable or named twice, a value is no number, or
@@ -168,7 +168,7 @@ def load_calendar(connection: duckdb.DuckDBPyConnection, calendar: CalendarConfi
         stamp, _ = as_instant(relation, calendar.date, calendar.date_format)
         cells = [f"{stamp} AS stamp", f"{as_text(relation, calendar.date)} AS written"]
         for i, name in enumerate(calendar.columns):
-            cells += [f"{as_number(relation, name)} AS v{i}", f"{as_text(relation, name)} AS w{i}"]
+            cells += [f"{as_number(relation, name, decimal)} AS v{i}", f"{as_text(relation, name)} AS w{i}"]
         selects.append(f"SELECT {', '.join(cells)} FROM {relation.scan}")
     with without_statistics(connection):
         run(connection, f"CREATE OR REPLACE TABLE calendar AS {' UNION ALL '.join(selects)}")

@@ -6,14 +6,15 @@ it. Nothing depends on the order of rows or files, nor on the machine's time zon
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from seqclv.config import DataConfig
-from seqclv.data.columns import attribute_columns, canonical_select
+from seqclv.data.columns import UNPARSABLE_AMOUNT, UNPARSABLE_TIMESTAMP, attribute_columns, canonical_select
 from seqclv.data.counts import Counts, count_rows, kept, require_one_zone, require_rows, require_usable, zones
-from seqclv.data.database import run, without_statistics
+from seqclv.data.database import quoted, run, without_statistics
 from seqclv.data.identities import load_identities, relabelled
 from seqclv.data.log import Log
 from seqclv.data.mapping import Mapped, mapped_frame, mapped_log
@@ -34,6 +35,7 @@ from seqclv.pseudonyms import PseudonymKey
 if TYPE_CHECKING:
     from seqclv.data.frames import Frame
 
+_CELLS, _CELL = 2, 30  # examples in a message, and their signs at most
 # Of reading; any other error of the database is the files'.
 OUR_FAULT = (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException, duckdb.OutOfMemoryException)
 
@@ -128,9 +130,22 @@ def stage(
         require_one_zone(zones(connection), [one.columns.timestamp for one in mapped.sources])
         if counts.read or not delivery:
             customers = [one.columns.customer_id for one in mapped.sources]
-            require_usable(counts, mapped.data.max_reject_share, customers)
+            examples = partial(_examples, connection, mapped, legible=key is None)
+            require_usable(counts, data.max_reject_share, customers, examples)
     log = Log(connection, data, originals, counts, (), until)
     return replace(log, vocabularies=vocabularies(log.connection, log.data, log.until))
+
+
+def _examples(connection: duckdb.DuckDBPyConnection, mapped: Mapped, reason: str, *, legible: bool) -> list[str]:
+    """Some cells, without blanks around them and cut, for which rows were rejected; none under pseudonyms."""
+    if not legible:
+        return []
+    name = {UNPARSABLE_AMOUNT: "amount", UNPARSABLE_TIMESTAMP: "timestamp"}[reason]
+    columns = dict.fromkeys(getattr(one.columns, name) for one in mapped.sources)
+    cells = ", ".join(f"raw[{mapped.originals.index(column) + 1}]" for column in columns if column in mapped.originals)
+    query = f"""SELECT DISTINCT left(trim(coalesce({cells}, '')), {_CELL}) AS cell FROM staged
+        WHERE reason = {quoted(reason)} AND cell <> '' ORDER BY 1 LIMIT {_CELLS}"""
+    return [str(row[0]) for row in run(connection, query)]
 
 
 def empty_log(connection: duckdb.DuckDBPyConnection, data: DataConfig, *, until: int | None) -> Log:

@@ -217,3 +217,16 @@ def test_a_calendar_that_is_none_is_refused(tmp_path, rows, message):
 def test_a_calendar_without_the_columns_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"calendar table must have .* lacks holiday"):
         calendar_of(tmp_path, "date,promo\n2024-01-01,1\n")
+
+
+def test_the_decimal_comma_of_a_log_holds_for_the_tables_beside_it(tmp_path):
+    (tmp_path / "log.csv").write_text("customer_id;timestamp;amount\na;2024-01-01;1,5\n")
+    (tmp_path / "people.csv").write_text("customer_id;years\na;30,5\n")
+    (tmp_path / "days.csv").write_text("date;promo\n2024-01-01;0,25\n")
+    people = CustomersConfig(files=(str(tmp_path / "people.csv"),), numeric={"years": "years"})
+    days = CalendarConfig(files=(str(tmp_path / "days.csv"),), columns=("promo",))
+    log = (str(tmp_path / "log.csv"),)
+    data = DataConfig(transactions=log, customers=people, calendar=days, decimal=",")
+    store = build_store(data, tmp_path / "store")
+    assert store.read().static_numeric["years"][0] == 30.5
+    assert store.calendar.values.tolist() == [[0.25]]

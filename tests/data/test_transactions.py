@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seqclv.config import DataConfig
+from seqclv.config import DataConfig, SourceConfig
 from seqclv.data.events import FIRST_FURTHER_TYPE, PURCHASE
 from seqclv.data.report import DataReport
 from seqclv.data.store import EventStore, build_store, events_from_frame
@@ -239,6 +239,45 @@ def test_not_a_number_in_parquet_is_no_amount_and_no_customer(tmp_path: Path, ki
 def test_digits_grouped_by_underscores_are_no_amount(tmp_path: Path) -> None:
     store = store_of(tmp_path, GOOD + "b,2024-01-01,1_000\n")
     assert store.info.report["rejected_by_reason"] == {"unparsable amount": 1}
+
+
+def amounts(tmp_path: Path, written: list[str], **options: object) -> list[float | None]:
+    """The amounts of lines of a semicolon-separated file, None where they are rejected."""
+    rows = "".join(f"c{i:02};2024-01-01;{amount}\n" for i, amount in enumerate(written))
+    store = store_of(tmp_path, "customer_id;timestamp;amount\n" + rows, max_reject_share=1.0, **options)
+    events = store.read()
+    found = {name: float(amount) for name, amount in zip(events.customer_id, events.amount, strict=True)}
+    return [found.get(f"c{i:02}") for i in range(len(written))]
+
+
+def test_amounts_with_a_decimal_comma_are_read_where_it_is_said(tmp_path: Path) -> None:
+    written = ["8,50", "1.234,56", "-1.234.567", "7", "1 234,5", "1\u00a0234,5", ",5", "1e3", "8.50", "1,2,3", "1.23,4"]
+    expected = [8.5, 1234.56, -1234567, 7, 1234.5, 1234.5, 0.5, 1000, None, None, None]
+    assert amounts(tmp_path, written, decimal=",") == expected
+    assert amounts(tmp_path, ["8,50", "8.50", "1.234"]) == [None, 8.5, 1.234]
+
+
+def test_a_source_may_have_a_decimal_mark_of_its_own(tmp_path: Path) -> None:
+    for name, text in (("de", "a;2024-01-01;1,5\n"), ("uk", "b;2024-01-01;2.5\n")):
+        (tmp_path / f"{name}.csv").write_text("customer_id;timestamp;amount\n" + text)
+    german, english = (SourceConfig(files=(str(tmp_path / f"{name}.csv"),)) for name in ("de", "uk"))
+    data = DataConfig(sources=(replace(german, decimal=","), english))
+    assert list(build_store(data, tmp_path / "store").read().amount) == [1.5, 2.5]
+    other = DataConfig(sources=(german, replace(english, decimal=".")), decimal=",")
+    assert list(build_store(other, tmp_path / "store").read().amount) == [1.5, 2.5]
+
+
+def test_amounts_that_cannot_be_read_name_the_rule_some_of_them_and_the_remedy(tmp_path: Path) -> None:
+    rows = ",2024-01-01,1\n" * 3 + 'a,2024-01-01,"8,50"\na,2024-01-02,"1.234,56"\na,2024-01-03,3\n'
+    with pytest.raises(InputError) as caught:
+        store_of(tmp_path, "customer_id,timestamp,amount\n" + rows)
+    assert str(caught.value) == (
+        "At most 50% of the rows may be rejected, but 2 of 3 were (2 with unparsable amount); amounts must read like "
+        "1234.56, or with --decimal , like 1.234,56, not like '1.234,56' or '8,50': mend the rows or raise "
+        "--max-reject-share."
+    )
+    with pytest.raises(InputError, match=r"20240131, not like '31/01/2024', or be described by --timestamp-format"):
+        store_of(tmp_path, "customer_id,timestamp,amount\na,31/01/2024,1\n")
 
 
 def test_negative_and_zero_amounts_are_kept_and_counted(tmp_path: Path) -> None:

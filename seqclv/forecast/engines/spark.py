@@ -112,7 +112,7 @@ def _calendar(data: DataConfig) -> Calendar | None:
     if data.calendar is None:
         return None
     with connect(None) as connection:
-        return load_calendar(connection, data.calendar)
+        return load_calendar(connection, data.calendar, data.decimal)
 
 
 def _is_parquet(path: str) -> bool:
