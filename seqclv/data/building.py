@@ -24,6 +24,7 @@ from seqclv.data.lines import Lines
 from seqclv.data.log import Log
 from seqclv.data.mapping import named_places
 from seqclv.data.placing import move_into_place, one_at_a_time, scratch_beside
+from seqclv.data.remarks import without_customer
 from seqclv.data.report import concentration
 from seqclv.data.store import (
     REJECTS_FILE,
@@ -210,7 +211,7 @@ def write_store(
     (directory / STORE_FILE).write_text(info.to_json(), "utf-8")
     shares = concentration(open_store(directory).blocks())
     report = log.report(inspection, files.customers, files.duplicates, shares)
-    warnings = [*report.warnings, *warn(files.duplicates)]
+    warnings = [*report.warnings, *without_customer(beside.counts, files.customers), *warn(files.duplicates)]
     report = replace(report, warnings=warnings, customers_table=beside.counts)
     (directory / REPORT_FILE).write_text(report.render() + "\n", "utf-8")
     text = replace(info, report=report.to_dict()).to_json()

@@ -30,6 +30,7 @@ class Counts:
     filtered_unknown: int = 0  # of them, those for which it is neither true nor false
     relabelled: int = 0  # rows of a merged identity
     objections: Objections = field(default_factory=Objections)
+    empty: tuple[str, ...] = ()  # numeric attributes that have no value in any kept row
     forgotten: int = 0  # customers, see `seqclv.data.forgetting`
 
 
@@ -38,16 +39,20 @@ def kept(until: int | None) -> str:
     return "reason IS NULL" if until is None else f"reason IS NULL AND ts < {until}"
 
 
-def count_rows(connection: duckdb.DuckDBPyConnection, until: int | None, filtered: Mapping[str, int]) -> Counts:
-    """Count the staged rows; `filtered` are those that were left out before, by reason."""
+def count_rows(
+    connection: duckdb.DuckDBPyConnection, until: int | None, filtered: Mapping[str, int], numeric: Sequence[str] = ()
+) -> Counts:
+    """Count the staged rows; `filtered` are those that were left out before, by reason; `numeric` are attributes."""
     chosen = kept(until)
+    values = "".join(f", count(n{i}) FILTER ({chosen})" for i in range(len(numeric)))
     [row] = run(
         connection,
         f"""SELECT count(*), count(*) FILTER ({chosen}), count(*) FILTER (reason IS NULL AND NOT ({chosen})),
             min(ts) FILTER ({chosen}), max(ts) FILTER ({chosen}),
             count(*) FILTER ({chosen} AND further IS NULL AND amount < 0),
             count(*) FILTER ({chosen} AND further IS NULL AND amount = 0),
-            (SELECT count(*) FROM malformed), coalesce(bool_or(zoned) FILTER (ts IS NOT NULL), false) FROM staged""",
+            (SELECT count(*) FROM malformed), coalesce(bool_or(zoned) FILTER (ts IS NOT NULL), false){values}
+            FROM staged""",
     )
     reasons = run(
         connection,
@@ -70,6 +75,7 @@ def count_rows(connection: duckdb.DuckDBPyConnection, until: int | None, filtere
         zoned=row[8],
         filtered=sum(filtered.values()),
         filtered_unknown=filtered.get(UNKNOWN, 0),
+        empty=tuple(name for name, filled in zip(numeric, row[9:], strict=True) if not filled and row[1]),
     )
 
 

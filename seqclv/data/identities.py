@@ -73,6 +73,17 @@ def _resolve_chains(connection: duckdb.DuckDBPyConnection) -> None:
         )
 
 
+def unmatched(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """A warning for a log of which no row names a merged identity; None where there are none."""
+    [(size,)] = run(connection, f"SELECT count(*) FROM {TABLE}")
+    if not size:
+        return None
+    return (
+        f"none of the {size:,} merged identities of data.identities is in the log: compare them with the log's ids, "
+        "and see whether 'from' and 'to' name the right columns."
+    )
+
+
 def relabelled(rows: str) -> str:
     """SQL that gives the rows of a SELECT with a column `customer` their customer, and tells whether it changed."""
     return (

@@ -45,6 +45,7 @@ class Inspection:
     suspicious_ids: list[tuple[str, int, str]]  # id, lines, why
     alike_ids: int  # customers whose ids differ from another's in blanks, case or a trailing '.0' only
     alike_examples: list[list[str]]
+    decimal_ids: tuple[int, str]  # ids that are there with and without a trailing '.0', and one of them without
     cancelled_purchases: int
     cancelled_amount: float
     refund_share: float | None  # of the amount of purchase lines, cancellations among both
@@ -72,7 +73,7 @@ def inspect(connection: duckdb.DuckDBPyConnection, data: DataConfig, last: int, 
     levels = _levels(connection, quoted(WHOLE_LOG), every=lines // _ENOUGH_LINES + 1)
     watched = _columns(connection, data.watch) if data.watch else _places(connection)
     active = ({WHOLE_LOG: whole} if until is not None else {}) | watched.fed.days
-    alike, examples = _alike(connection)
+    alike, examples, decimal_ids = _alike(connection)
     largest, suspicious = _suspicious(connection)
     pairs, amount = _cancelled(connection) if data.cancellation_days else (0, 0.0)
     return Inspection(
@@ -83,6 +84,7 @@ def inspect(connection: duckdb.DuckDBPyConnection, data: DataConfig, last: int, 
         suspicious_ids=suspicious,
         alike_ids=alike,
         alike_examples=examples,
+        decimal_ids=decimal_ids,
         cancelled_purchases=pairs,
         cancelled_amount=amount,
         refund_share=_refund_share(connection),
@@ -169,12 +171,19 @@ def _without_echo(found: dict[str, list[Jump]]) -> dict[str, list[Jump]]:
     return ({WHOLE_LOG: rest} if rest else {}) | others
 
 
-def _alike(connection: duckdb.DuckDBPyConnection) -> tuple[int, list[list[str]]]:
-    groups = "SELECT plain, count(*) AS ids FROM people GROUP BY plain HAVING count(*) > 1"
-    [[customers]] = run(connection, f"SELECT coalesce(sum(ids), 0)::BIGINT FROM ({groups})")
+def _alike(connection: duckdb.DuckDBPyConnection) -> tuple[int, list[list[str]], tuple[int, str]]:
+    """How many ids are like another one, some of them, and `Inspection.decimal_ids`."""
+    groups = """SELECT plain, count(*) AS ids, bool_or(customer = plain) AND bool_or(customer = plain || '.0') AS twice
+        FROM people GROUP BY plain HAVING count(*) > 1"""
+    [[customers, decimal, first]] = run(
+        connection,
+        f"""SELECT coalesce(sum(ids), 0)::BIGINT, count(*) FILTER (twice), coalesce(min(plain) FILTER (twice), '')
+            FROM ({groups})""",
+    )
     some = [row[0] for row in run(connection, f"SELECT plain FROM ({groups}) ORDER BY plain LIMIT 3")]
     query = "SELECT customer FROM people WHERE plain = ? ORDER BY customer LIMIT 3"
-    return customers, [[row[0] for row in connection.execute(query, [plain]).fetchall()] for plain in some]
+    examples = [[row[0] for row in connection.execute(query, [plain]).fetchall()] for plain in some]
+    return customers, examples, (decimal, first)
 
 
 def _suspicious(connection: duckdb.DuckDBPyConnection) -> tuple[tuple[str, float], list[tuple[str, int, str]]]:

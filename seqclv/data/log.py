@@ -12,10 +12,11 @@ from seqclv.data.archive import BATCH_ROWS, ordered_batches
 from seqclv.data.columns import MALFORMED, NO_CUSTOMER
 from seqclv.data.counts import Counts
 from seqclv.data.events import MICROSECONDS_PER_DAY
+from seqclv.data.identities import unmatched
 from seqclv.data.inspection import Inspection, inspect
 from seqclv.data.lines import Lines, net
 from seqclv.data.ordering import sorted_rows
-from seqclv.data.remarks import remarks
+from seqclv.data.remarks import remarks, without_value
 from seqclv.data.report import DataReport, findings, isoformat
 
 REJECT_COLUMNS = ("reason", "line", "instant")
@@ -110,4 +111,7 @@ class Log:
             top_percent_spend_share=shares[1],
             **findings(inspection),
         )
-        return replace(report, warnings=[*report.warnings, *remarks(report.to_dict())])
+        doubts = [*remarks(report.to_dict()), *map(without_value, counts.empty)]
+        if self.data.identities is not None and not counts.relabelled:
+            doubts += filter(None, [unmatched(self.connection)])
+        return replace(report, warnings=[*report.warnings, *doubts])

@@ -13,6 +13,23 @@ def remarks(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"this log has no purchase, a transaction line above zero: {nothing_bought}."
 
 
+def without_value(attribute: str) -> str:
+    """A warning for a numeric attribute that no row has."""
+    return (
+        f"the numeric attribute '{attribute}' is missing in all rows: its cells must read like 1234.56, or with "
+        "--decimal , like 1.234,56; texts are named under categorical."
+    )
+
+
+def without_customer(counts: Mapping[str, int], customers: int) -> Iterator[str]:
+    """A warning for a customers table that has nobody of a log; `counts` are of `seqclv.data.tables`."""
+    if counts.get("rows") and counts["customers of the log without a row"] == customers:
+        yield (
+            f"the customers table has {counts['rows']:,} rows, but none of a customer of the log: compare its ids with "
+            "the log's, and see whether data.customers.customer_id names the right column."
+        )
+
+
 def no_purchase(report: Mapping[str, Any]) -> str | None:
     """What the rows of a log without any purchase are, with the remedy; None where there is a purchase."""
     events = report["further_events"]

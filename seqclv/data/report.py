@@ -138,6 +138,7 @@ def findings(inspection: Inspection) -> dict[str, Any]:
             *(_stale(feed, silence) for feed, silence in inspection.stale.items()),
             *(_jumped(feed, jump) for feed, found in inspection.jumps.items() for jump in found),
             *([_unwatched(inspection.unwatched_files)] if inspection.unwatched_files else []),
+            *([_decimal(*inspection.decimal_ids)] if inspection.decimal_ids[0] else []),
         ],
     }
 
@@ -161,6 +162,14 @@ def _unwatched(files: int) -> str:
     return (
         f"{files:,} files are too many to watch each of them: nobody is told when some of them have gone stale unless "
         "data.watch names a column whose values are feeds."
+    )
+
+
+def _decimal(ids: int, example: str) -> str:
+    return (
+        f"{ids:,} ids are there with and without a trailing '.0', as {_short(example)} and {_short(example + '.0')}, "
+        "and count as two customers each: a part of the log holds ids as decimal numbers, as pandas makes them of a "
+        "column with gaps; write them as whole numbers, or merge them by data.identities."
     )
 
 

@@ -119,7 +119,7 @@ def stage(
         raise InputError(_unreadable(error, mapped)) from error
     objections = leave_out(connection)
     filtered = _leave_out(connection)
-    counts = count_rows(connection, until, filtered)
+    counts = count_rows(connection, until, filtered, data.numeric)
     counts = replace(
         counts,
         read=counts.read + objections.rows,
@@ -178,7 +178,7 @@ def recounted(log: Log, originals: Sequence[str], earlier: Counts) -> Log:
     Raises:
         InputError: zoned and unzoned timestamps are mixed, or no row is left.
     """
-    counts = count_rows(log.connection, log.until, {})
+    counts = count_rows(log.connection, log.until, {}, log.data.numeric)
     counts = replace(
         counts,
         read=counts.read + log.counts.filtered + log.counts.objections.rows + earlier.read,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from seqclv.config import DataConfig
+from seqclv.config import CustomersConfig, DataConfig, IdentitiesConfig
 from seqclv.data.report import DataReport
 from seqclv.data.store import build_store, open_log
 from seqclv.errors import InputError
@@ -49,3 +49,31 @@ def test_a_log_of_further_events_alone_is_told_its_kinds_and_data_types(tmp_path
 def test_a_log_of_lines_at_or_below_zero_is_told_to_name_the_amounts(tmp_path: Path) -> None:
     [warning] = warned(tmp_path, LOG.assign(amount=[0.0, -1.0, -2.0] * 30))
     assert "60 are lines below zero, 30 are lines of zero" in warning and "--amount" in warning
+
+
+def test_ids_that_are_there_as_whole_and_as_decimal_numbers_are_named(tmp_path: Path) -> None:
+    ids = [["17850", "17850.0", "9", "9.0", "4.0", "ann", "Ann"][i % 7] for i in range(90)]
+    [warning] = warned(tmp_path, LOG.assign(customer_id=ids))
+    assert warning.startswith("2 ids are there with and without a trailing '.0', as '17850' and '17850.0'")
+
+
+def test_a_table_beside_the_log_that_names_nobody_of_it_is_told(tmp_path: Path) -> None:
+    pd.DataFrame({"old_id": ["C1", "C2"], "customer_id": ["C3", "C3"]}).to_csv(tmp_path / "merged.csv", index=False)
+    pd.DataFrame({"customer_id": ["C1", "C2"], "land": "DE"}).to_csv(tmp_path / "people.csv", index=False)
+    merged = IdentitiesConfig(files=(str(tmp_path / "merged.csv"),))
+    people = CustomersConfig(files=(str(tmp_path / "people.csv"),), categorical={"land": "land"})
+    ids, table = warned(tmp_path, LOG, identities=merged, customers=people)
+    assert ids.startswith("none of the 2 merged identities of data.identities is in the log")
+    assert table.startswith("the customers table has 2 rows, but none of a customer of the log")
+    capitals = LOG.assign(customer_id=LOG["customer_id"].str.upper())
+    assert warned(tmp_path, capitals, identities=merged, customers=people) == []
+    (tmp_path / "merged.csv").write_text("old_id,customer_id\n")  # nobody was merged yet
+    assert warned(tmp_path, LOG, identities=merged) == []
+
+
+def test_a_numeric_attribute_of_text_is_told_to_be_missing_everywhere(tmp_path: Path) -> None:
+    log = LOG.assign(weight=[f"{i},5" for i in range(90)], colour="red", size=["x"] * 89 + ["1"])
+    weight, colour = warned(tmp_path, log, numeric=("weight", "size", "colour"))
+    assert "'weight' is missing in all rows" in weight and "--decimal ," in weight
+    assert "'colour' is missing in all rows" in colour and "categorical" in colour
+    assert warned(tmp_path, log, numeric=("weight", "size"), decimal=",") == []
