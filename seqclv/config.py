@@ -5,10 +5,12 @@ scales) is a `FeatureSchema` (see `seqclv.batch`), not configuration. Reading YA
 is the work of `seqclv.configfile`.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
+MERGE_PERIOD = re.compile(r"\s*(\d+)\s*(h|d)\s*")
 FORBID_UNKNOWN_KEYS = {"extra": "forbid"}  # read by the validator in configfile: misspelt keys are refused
 
 
@@ -155,6 +157,9 @@ class DataConfig:
     watch: tuple[str, ...] = ()  # columns whose values are feeds that may go stale; else each source and file is one
 
     def __post_init__(self) -> None:
+        period = MERGE_PERIOD.fullmatch(self.merge)
+        if self.merge != "none" and (period is None or int(period[1]) == 0):
+            raise ValueError(f"merge must be 'none' or hours or days such as '6h' or '1d', not {self.merge!r}")
         if not 0 <= self.max_reject_share <= 1:
             raise ValueError(f"max_reject_share must lie between 0 and 1, not {self.max_reject_share!r}")
         if not 0 <= self.cancellation_days <= 36_525:

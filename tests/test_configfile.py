@@ -197,3 +197,10 @@ def test_changed_values_merge_group_by_group():
     config = config_from(changed)
     assert (config.training.max_steps, config.training.patience) == (5, TrainingConfig().patience)
     assert (config.ensemble, config.seed) == (1, 1)
+
+
+@pytest.mark.parametrize("merge", ["5x", "0d", "", "d", "None"])
+def test_a_merge_period_that_is_none_is_refused_where_it_is_read(merge):
+    with pytest.raises(InputError, match="merge must be 'none' or hours or days such as '6h' or '1d'"):
+        config_from({"data": {"merge": merge}})
+    assert config_from({"data": {"merge": " 6 h"}}).data.merge == " 6 h"

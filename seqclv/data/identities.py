@@ -23,8 +23,9 @@ def load_identities(connection: duckdb.DuckDBPyConnection, identities: Identitie
     """
     selects = []
     databases = [identities.sql] if identities.sql is not None else []
-    for relation in relations(connection, identities.files, (identities.from_, identities.to), databases):
-        missing = [name for name in (identities.from_, identities.to) if name not in relation.names]
+    needed = (identities.from_, identities.to)
+    for relation in relations(connection, identities.files, needed, databases, "table of identities"):
+        missing = [name for name in needed if name not in relation.names]
         if missing:
             raise InputError(
                 f"A table of identities must have the columns {identities.from_} and {identities.to}, but "

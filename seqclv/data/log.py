@@ -16,7 +16,7 @@ from seqclv.data.identities import unmatched
 from seqclv.data.inspection import Inspection, inspect
 from seqclv.data.lines import Lines, net
 from seqclv.data.ordering import sorted_rows
-from seqclv.data.remarks import remarks, without_value
+from seqclv.data.remarks import passed_over, remarks, without_value
 from seqclv.data.report import DataReport, findings, isoformat
 
 REJECT_COLUMNS = ("reason", "line", "instant")
@@ -35,6 +35,7 @@ class Log:
     counts: Counts
     vocabularies: tuple[tuple[str, ...], ...]  # one per categorical attribute
     until: int | None  # microseconds; rows from there on are left out
+    passed_over: tuple[str, ...] = ()  # names of files beside its own that are no data files
 
     @property
     def further_types(self) -> tuple[str, ...]:
@@ -114,4 +115,5 @@ class Log:
         doubts = [*remarks(report.to_dict()), *map(without_value, counts.empty)]
         if self.data.identities is not None and not counts.relabelled:
             doubts += filter(None, [unmatched(self.connection)])
+        doubts += filter(None, [passed_over(self.passed_over)])
         return replace(report, warnings=[*report.warnings, *doubts])

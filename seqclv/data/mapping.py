@@ -43,6 +43,11 @@ class Mapped:
     data: DataConfig  # flat; numeric and categorical name the log's attributes
 
     @property
+    def passed_over(self) -> tuple[str, ...]:
+        """Names of files in the directories of the log that are no data files, sorted."""
+        return tuple(sorted({path.name for one in self.sources for path in one.relation.passed_over}))
+
+    @property
     def originals(self) -> tuple[str, ...]:
         """Columns of all sources, each once, in the order in which they are met."""
         return tuple(dict.fromkeys(name for source in self.sources for name in source.original))

@@ -53,7 +53,9 @@ def load_objections(
     if column is None:
         return
     databases = [] if customers is None or customers.sql is None else [customers.sql]
-    tables = [] if customers is None else relations(connection, customers.files, (customers.customer_id,), databases)
+    tables = []
+    if customers is not None:
+        tables = relations(connection, customers.files, (customers.customer_id,), databases, "customers table")
     if required and not any(column in one.names for one in (*sources, *tables)):
         raise InputError(
             f"Whoever must not be profiled is named in column '{column}', but neither the log nor a customers table "

@@ -1,7 +1,10 @@
 """What the counts of a data report give reason to doubt; the feeds are watched elsewhere (`seqclv.data.watch`)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from seqclv.data.places import DATA_SUFFIXES
+from seqclv.errors import offenders
 
 _SHOWN = 5  # kinds of event
 
@@ -18,6 +21,16 @@ def without_value(attribute: str) -> str:
     return (
         f"the numeric attribute '{attribute}' is missing in all rows: its cells must read like 1234.56, or with "
         "--decimal , like 1.234,56; texts are named under categorical."
+    )
+
+
+def passed_over(names: Sequence[str]) -> str | None:
+    """A warning of files in the directories of a log that were not read; None where there are none."""
+    if not names:
+        return None
+    return (
+        f"{len(names):,} files in the directories of the log were not read, for their names end in none of "
+        f"{', '.join(DATA_SUFFIXES)}: {offenders(names)}; rename or unpack those that hold rows."
     )
 
 

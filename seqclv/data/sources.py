@@ -9,8 +9,8 @@ import glob
 import gzip
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -18,15 +18,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seqclv.config import SqlConfig
-from seqclv.credentials import without_credentials
 from seqclv.data import sql as database
 from seqclv.data.database import first_line, identifier, quoted, relation_types
 from seqclv.data.hive import partition_columns, with_partitions
-from seqclv.data.lake import delta_scan, inside_delta, is_delta
+from seqclv.data.lake import delta_scan, is_delta
+from seqclv.data.places import find_files, head
 from seqclv.errors import InputError, offenders
 
 DATASET_PREFIX = "dataset:"
-DATA_SUFFIXES = (".parquet", ".pq", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 DELIMITERS = (",", ";", "\t", "|")
 PARQUET_MAGIC = b"PAR1"
 GZIP_MAGIC = b"\x1f\x8b"
@@ -43,6 +42,7 @@ class Relation:
     origin: str  # for messages
     left_out: str = "CAST(NULL AS VARCHAR)"  # SQL of why a filter leaves a row out, NULL where it does not
     feed: str = "CAST(NULL AS VARCHAR)"  # SQL of the file or table that a row comes from
+    passed_over: tuple[Path, ...] = ()  # files in the same directories that are no data files
 
     def column(self, name: str) -> str:
         """The position name of the user's column `name`."""
@@ -58,6 +58,7 @@ def relations(
     places: Sequence[str],
     needed: Iterable[str],
     databases: Sequence[SqlConfig] = (),
+    what: str = "log",
 ) -> list[Relation]:
     """Open the sources of a log.
 
@@ -66,6 +67,7 @@ def relations(
         places: files, directories, globs, Delta tables, or names of public logs spelled `dataset:NAME`.
         needed: the columns that will be asked for; they tell the delimiter of a CSV file.
         databases: what to ask of databases.
+        what: the sources are of, for messages.
 
     Raises:
         InputError: nothing was found, a file is damaged or empty, a database refuses, or column names are not unique.
@@ -75,11 +77,12 @@ def relations(
     named = dict.fromkeys(place for place in places if place.startswith(DATASET_PREFIX))
     found = [table_relation(connection, dataset(n.removeprefix(DATASET_PREFIX)), n) for n in named]
     found += [_named_relation(*database.load(connection, sql), database.describe(sql)) for sql in databases]
-    files = find_files([place for place in places if not place.startswith(DATASET_PREFIX)])
-    tables = [path for path in files if is_delta(path)]
+    in_files = find_files([place for place in places if not place.startswith(DATASET_PREFIX)], what)
+    tables = [path for path in in_files.files if is_delta(path)]
     found += [_named_relation(*delta_scan(connection, path), f"the Delta table '{path}'") for path in tables]
-    plain = [path for path in files if not is_delta(path)]
-    return found + (_file_relations(connection, plain, frozenset(needed)) if plain else [])
+    plain = [path for path in in_files.files if not is_delta(path)]
+    found += _file_relations(connection, plain, frozenset(needed), what) if plain else []
+    return [replace(one, passed_over=tuple(in_files.passed_over) if i == 0 else ()) for i, one in enumerate(found)]
 
 
 def _named_relation(scan: str, names: tuple[str, ...], types: tuple[str, ...], origin: str) -> Relation:
@@ -103,70 +106,25 @@ def table_relation(connection: duckdb.DuckDBPyConnection, table: pa.Table, origi
     return Relation(view, names, types, origin, feed=quoted(origin))
 
 
-def find_files(patterns: Iterable[str]) -> list[Path]:
-    """The data files that paths, directories (searched below) and globs stand for, sorted, each once.
-
-    A Delta table is one entry, its directory: which of its files count is said in its log.
-
-    Raises:
-        InputError: a pattern stands for no file, or for a file within a Delta table.
-    """
-    found: dict[Path, Path] = {}
-    for pattern in patterns:
-        path = Path(pattern)
-        starts = [path] if path.exists() else [Path(match) for match in glob.glob(pattern, recursive=True)]
-        if not starts:
-            shown = without_credentials(pattern)
-            raise InputError(f"A log must exist, but there is no file, directory or match for '{shown}'.")
-        files = [file for start in starts for file in (_walk(start) if start.is_dir() else [start])]
-        inside = next((table for file in files if (table := inside_delta(file)) is not None), None)
-        if inside is not None:
-            raise InputError(
-                f"A Delta table must be read as a whole, but '{pattern}' is a part of it: name '{inside}'."
-            )
-        if not files:
-            raise InputError(
-                f"A directory of a log must hold data files ({', '.join(DATA_SUFFIXES)}), but '{pattern}' has none."
-            )
-        found.update({file.resolve(): file for file in files})
-    return sorted(found.values())
-
-
-def _walk(directory: Path) -> Iterator[Path]:
-    """Data files below `directory`; hidden ones, markers such as _SUCCESS and prepared stores are passed over."""
-    if (directory / "store.json").exists():
-        return
-    if is_delta(directory):
-        yield directory
-        return
-    for path in sorted(directory.iterdir()):
-        if path.name.startswith((".", "_")):
-            continue
-        if path.is_dir():
-            yield from _walk(path)
-        elif path.name.lower().endswith(DATA_SUFFIXES):
-            yield path
-
-
 def _file_relations(
-    connection: duckdb.DuckDBPyConnection, files: Sequence[Path], needed: frozenset[str]
+    connection: duckdb.DuckDBPyConnection, files: Sequence[Path], needed: frozenset[str], what: str
 ) -> list[Relation]:
     """One relation for all files of equal format, columns and partitions."""
     groups: dict[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], list[Path]] = defaultdict(list)
     for file in files:
-        head = _head(file)
-        if not head:
+        first = head(file, what)
+        if not first:
             continue
-        if head == PARQUET_MAGIC or file.suffix.lower() in (".parquet", ".pq"):
+        if first == PARQUET_MAGIC or file.suffix.lower() in (".parquet", ".pq"):
             names, types = _parquet_columns(file)
             groups["parquet", names, types, partition_columns(file, names)].append(file)
         else:
-            packed = head.startswith(GZIP_MAGIC)
+            packed = first.startswith(GZIP_MAGIC)
             delimiter, names = _csv_columns(file, packed, needed)
             kind = ("gzip" if packed else "none") + delimiter
             groups[kind, names, (), partition_columns(file, names)].append(file)
     if not groups:
-        raise InputError(f"A log must have rows, but {offenders(files)} is empty.")
+        raise InputError(f"A {what} must have rows, but {offenders(files)} is empty.")
     return [
         _group_relation(connection, kind, names, partitions, group)
         for (kind, names, _, partitions), group in groups.items()
@@ -202,14 +160,6 @@ def _group_relation(
         scan = with_partitions(scan, path, len(names), partitions)
     types = (*types, *("VARCHAR" for _ in partitions))
     return Relation(scan, (*names, *partitions), types, origin, feed=path)
-
-
-def _head(file: Path) -> bytes:
-    try:
-        with file.open("rb") as stream:
-            return stream.read(4)
-    except OSError as error:
-        raise InputError(f"A log must be readable, but '{file}' is not: {error.strerror}.") from error
 
 
 def _parquet_columns(file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -33,12 +33,15 @@ from seqclv.errors import InputError
 BATCH_ROWS = 65_536
 MONEY = "MONEY"  # the type of columns whose unit is not known: they serve as text, never as numbers
 _DATABASE = re.compile(r"env:.+|adbc:[^:]+:.+|[A-Za-z][\w+.-]*://.+", re.DOTALL)
+# Schemes of object stores and the like, which hold files and are no databases.
+_FILES = re.compile(r"(?i)(s3[an]?|gs|gcs|abfss?|az|adl|wasbs?|hdfs|dbfs|https?|ftps?|file)://")
+_READS = re.compile(r"(?is)(?:\s|\(|--[^\n]*(?:\n|$)|/\*.*?\*/)*(?:(?:select|with|values|table|from)\b|$)")
 _POSTGRES = ("postgresql://", "postgres://")
 
 
 def is_database(source: str) -> bool:
     """Whether a source is the URL of a database, not a file."""
-    return _DATABASE.fullmatch(source) is not None
+    return _DATABASE.fullmatch(source) is not None and _FILES.match(source) is None
 
 
 def describe(sql: SqlConfig) -> str:
@@ -56,6 +59,9 @@ def load(connection: duckdb.DuckDBPyConnection, sql: SqlConfig) -> tuple[str, tu
     Raises:
         InputError: the variable is not set, a driver is not installed, or the database refuses.
     """
+    if sql.query is not None and _READS.match(sql.query) is None:
+        shown = " ".join(sql.query.split())[:40]
+        raise InputError(f"A query must read, as SELECT and WITH do, but it is '{shown}': write one that begins so.")
     url = _resolved(sql.url)
     with _answering(sql, url), _batches(url, sql) as reader:
         names = tuple(reader.schema.names)
@@ -149,6 +155,8 @@ def _through_sqlalchemy(url: str, sql: SqlConfig) -> Iterator[pa.RecordBatchRead
         quote = engine.dialect.identifier_preparer.quote_identifier
         query = sql.query or f"SELECT * FROM {'.'.join(quote(part) for part in _parts(sql.table))}"
         with engine.connect() as connection:
+            if parsed.get_backend_name() == "sqlite":  # the only one that keeps changes which nobody commits
+                connection.exec_driver_sql("PRAGMA query_only = ON")
             options = {"stream_results": True, "yield_per": BATCH_ROWS, "no_parameters": True}
             result = connection.execution_options(**options).exec_driver_sql(query)
             schema = pa.schema([(str(name), pa.string()) for name in result.keys()])  # noqa: SIM118  # not a mapping

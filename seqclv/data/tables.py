@@ -24,7 +24,8 @@ MOST_CALENDAR_DAYS = 36_525  # a hundred years: more is a slip in a date
 def _open(
     connection: duckdb.DuckDBPyConnection, files: Sequence[str], sql: SqlConfig | None, needed: Sequence[str], what: str
 ) -> list[Relation]:
-    found = relations(connection, files, needed, [sql] if sql is not None else [])
+    called = what if what == "calendar" else f"{what} table"
+    found = relations(connection, files, needed, [sql] if sql is not None else [], called)
     for relation in found:
         missing = [name for name in needed if name not in relation.names]
         if missing:

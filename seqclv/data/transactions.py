@@ -132,7 +132,7 @@ def stage(
             customers = [one.columns.customer_id for one in mapped.sources]
             examples = partial(_examples, connection, mapped, legible=key is None)
             require_usable(counts, data.max_reject_share, customers, examples)
-    log = Log(connection, data, originals, counts, (), until)
+    log = Log(connection, data, originals, counts, (), until, mapped.passed_over)
     return replace(log, vocabularies=vocabularies(log.connection, log.data, log.until))
 
 

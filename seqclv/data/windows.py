@@ -11,6 +11,7 @@ from numbers import Number
 import numpy as np
 import pandas as pd
 
+from seqclv.config import MERGE_PERIOD
 from seqclv.data.events import (
     MICROSECONDS_PER_DAY,
     NO_COUNTERPART,
@@ -26,7 +27,6 @@ from seqclv.data.netting import INSTANT_ROUNDING, net_amounts, net_attributes
 from seqclv.errors import InputError
 
 _WRITTEN = re.compile(r"\s*(\d{4}|$|NaT$)")  # a year first, or empty
-_PERIOD = re.compile(r"(\d+)\s*(h|d)")
 _MICROSECONDS = {"h": MICROSECONDS_PER_DAY // 24, "d": MICROSECONDS_PER_DAY}
 _ROUNDING = 1e-9  # a net amount this small beside its lines is zero
 
@@ -61,7 +61,7 @@ def merge_period(merge: str) -> int | None:
     """The period of `DataConfig.merge` in microseconds; None for 'none'."""
     if merge == "none":
         return None
-    match = _PERIOD.fullmatch(merge.strip())
+    match = MERGE_PERIOD.fullmatch(merge)
     if match is None or int(match[1]) == 0:
         raise InputError(f"merge is 'none' or a period of hours or days such as '1d' or '6h', but it is {merge!r}.")
     return int(match[1]) * _MICROSECONDS[match[2]]

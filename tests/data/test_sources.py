@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from seqclv.config import DataConfig
+from seqclv.config import CalendarConfig, CustomersConfig, DataConfig, IdentitiesConfig, SourceConfig
 from seqclv.data.store import build_store
 from seqclv.errors import InputError
 
@@ -175,3 +175,60 @@ def test_a_column_may_be_called_as_our_own(tmp_path, kind):
     names = ("source_file", "source_file_", "customer", "left_out", "channel")
     found = store_of(tmp_path, path, categorical=names, where="left_out = 'w'").info.categorical
     assert [found[name] for name in names] == [("x",), ("y",), ("z",), ("w",), ("web",)]
+
+
+# ---------------------------------------------------------------- what is no log
+
+
+def test_files_that_a_folder_holds_beside_the_log_are_told_but_for_hidden_ones_and_markers(tmp_path):
+    (tmp_path / "log").mkdir()
+    ROWS.to_parquet(tmp_path / "log/a.parquet")
+    assert store_of(tmp_path, tmp_path / "log").info.report["warnings"] == []
+    for name in ("_SUCCESS", ".a.parquet.crc", "000001_0", "b.csv.zst"):
+        (tmp_path / "log" / name).write_text("x")
+    [warning] = store_of(tmp_path, tmp_path / "log").info.report["warnings"]
+    assert warning.startswith("2 files in the directories of the log were not read")
+    assert ": 000001_0, b.csv.zst;" in warning
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("log.xlsx", b"PK\x03\x04...", "an Excel workbook"),
+        ("log.csv", b"PK\x03\x04...", "an Excel workbook"),
+        ("log.csv", b"\x28\xb5\x2f\xfd...", "packed by zstd"),
+        ("log.json.gz", b"\x1f\x8b...", "JSON"),
+        ("log.txt", b'{"customer_id": 1}', "JSON"),
+        ("log.txt", b'[{"customer_id": 1}]', "JSON"),
+        ("LOG.JSONL", b" ", "JSON"),
+        ("shop.db", b"SQLite format 3", "a database of SQLite"),
+    ],
+)
+def test_a_file_of_another_format_is_refused_with_its_name(tmp_path, name, content, kind):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(
+        InputError, match=f"must be in Parquet or CSV files, plain or gzipped, but '.*{name}' is {kind}"
+    ):
+        store_of(tmp_path, tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://bucket/log.parquet", "gs://bucket/log", "abfss://box@store/log", "https://x/l.csv"]
+)
+def test_an_object_store_is_no_database(tmp_path, url):
+    with pytest.raises(InputError, match="must lie in files of this machine or in a database"):
+        store_of(tmp_path, url)
+    with pytest.raises(InputError, match="must lie in files of this machine or in a database"):
+        build_store(DataConfig(sources=(SourceConfig(files=(url,)),)), tmp_path / "store")
+
+
+def test_a_missing_table_beside_the_log_is_called_what_it_is(tmp_path):
+    ROWS.to_parquet(tmp_path / "log.parquet")
+    beside = {
+        "calendar": CalendarConfig(files=("away.csv",), columns=("promo",)),
+        "customers table": CustomersConfig(files=("away.csv",), numeric={"age": "age"}),
+        "table of identities": IdentitiesConfig(files=("away.csv",)),
+    }
+    for what, table in beside.items():
+        with pytest.raises(InputError, match=f"A {what} must exist, but there is no file"):
+            store_of(tmp_path, tmp_path / "log.parquet", **{what.split()[-1].replace("table", "customers"): table})

@@ -2,6 +2,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -250,3 +251,19 @@ with connect(None) as connection:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[(False,)]\n"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["DROP TABLE t", " delete from t", "/* SELECT */ UPDATE t SET amount = 0", "WITH x AS (SELECT 1) DELETE FROM t"],
+)
+def test_a_query_changes_nothing(tmp_path, query):
+    path = tmp_path / "shop.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE t (customer_id, timestamp, amount)")
+        connection.execute("INSERT INTO t VALUES ('a', '2024-01-01', 1)")
+    with pytest.raises(InputError, match=r"must read, as SELECT and WITH do|readonly database"):
+        build_store(DataConfig(transactions=(f"sqlite:///{path}",), query=query), tmp_path / "store")
+    asked = "-- all of them\nSELECT * FROM t"
+    store = build_store(DataConfig(transactions=(f"sqlite:///{path}",), query=asked), tmp_path / "store")
+    assert store.info.events == 1

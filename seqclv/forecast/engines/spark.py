@@ -30,8 +30,8 @@ from seqclv.data.counts import Counts, require_one_zone, require_usable
 from seqclv.data.covariates import beyond_calendar, require_calendar
 from seqclv.data.database import connect
 from seqclv.data.mapping import named_places
+from seqclv.data.places import find_files
 from seqclv.data.privacy import Objections
-from seqclv.data.sources import find_files
 from seqclv.data.store import is_store
 from seqclv.data.tables import load_calendar
 from seqclv.data.transactions import read_frame
@@ -116,7 +116,7 @@ def _calendar(data: DataConfig) -> Calendar | None:
 
 
 def _is_parquet(path: str) -> bool:
-    return all(file.suffix.lower() in (".parquet", ".pq") for file in find_files([path]))
+    return all(file.suffix.lower() in (".parquet", ".pq") for file in find_files([path]).files)
 
 
 @contextmanager
@@ -151,7 +151,7 @@ def read_lines(spark: "SparkSession", data: DataConfig) -> "DataFrame":
     """
     local = [place for place in data.transactions if "://" not in place]
     paths = [place for place in data.transactions if "://" in place]
-    paths += [file.absolute().as_uri() for file in find_files(local)] if local else []
+    paths += [file.absolute().as_uri() for file in find_files(local).files] if local else []
     lines: DataFrame = _told(lambda: spark.read.parquet(*paths))
     with connect(None) as connection:  # columns and their types are checked here, before any row is read
         read_frame(connection, _told(lines.limit(0).toArrow), data, whole=False)
