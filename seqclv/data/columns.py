@@ -19,6 +19,7 @@ The canonical columns of a staged row:
 """
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from seqclv.config import DataConfig
 from seqclv.data.database import quoted
@@ -46,6 +47,7 @@ _FILLED_ID = (
 DAY = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}"
 CLOCK = r"[T ]\d{1,2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
 ZONE = r"\s*(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)"
+_NEAR = 0.8  # of a name to another, as difflib has it
 _THOUSANDS = r"[. \x{A0}\x{202F}]"  # between them, beside a decimal comma; the last two are blanks that do not break
 INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 FLOATS = ("FLOAT", "DOUBLE")
@@ -66,20 +68,29 @@ def attribute_columns(data: DataConfig) -> list[str]:
     return [f"{letter}{i}" for letter, names in counts.items() for i in range(len(names))]
 
 
-def require_columns(relation: Relation, data: DataConfig) -> None:
-    """Refuse a relation without the columns that `data` names.
+def require_columns(relation: Relation, data: DataConfig, *, amount: bool = True) -> None:
+    """Refuse a relation without the columns that `data` names; whether the amount is one of them is told.
 
     Raises:
         InputError: with the columns found and the option that names a column.
     """
     options = {data.customer_id: "--customer-id", data.timestamp: "--timestamp", data.amount: "--amount"}
-    missing = [name for name in needed_columns(data) if name not in relation.names]
+    needed = [name for name in needed_columns(data) if amount or name != data.amount]
+    missing = [name for name in needed if name not in relation.names]
     if missing:
         remedy = " or ".join(options.get(name, "the data section of the configuration") for name in missing)
         raise InputError(
-            f"A log must have the columns {', '.join(needed_columns(data))}, but {relation.origin} lacks "
-            f"{', '.join(missing)} and has {', '.join(relation.names) or 'no columns'}: name the column with {remedy}."
+            f"A log must have the columns {', '.join(needed)}, but {relation.origin} lacks "
+            f"{', '.join(name + _alike(name, relation.names) for name in missing)} and has "
+            f"{', '.join(relation.names) or 'no columns'}: name the column with {remedy}."
         )
+
+
+def _alike(name: str, names: Sequence[str]) -> str:
+    """A question after a column that is mistyped: the columns that differ in blanks and case, or the nearest one."""
+    found = [known for known in names if known.strip().casefold() == name.strip().casefold()]
+    found = found or get_close_matches(name, names, 1, _NEAR)
+    return f" (is it {' or '.join(map(repr, found))}?)" if found else ""
 
 
 def canonical_select(relation: Relation, data: DataConfig, originals: Sequence[str], objects: str = "false") -> str:

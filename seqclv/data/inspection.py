@@ -12,7 +12,7 @@ from seqclv.data.cancellations import TABLE
 from seqclv.data.database import quoted, run
 from seqclv.data.events import MICROSECONDS_PER_DAY, PURCHASE, IntArray
 from seqclv.data.feeds import Daily, Fed, may_be_fed, named, source_of
-from seqclv.data.watch import ALARM, BINS_PER_LOG, Jump, Silence, gaps, jumps, stale
+from seqclv.data.watch import ALARM, BINS_PER_LOG, Jump, Silence, Stray, gaps, jumps, stale, stray
 from seqclv.errors import InputError
 
 Weeks = dict[int, IntArray]  # histograms by Monday
@@ -39,6 +39,7 @@ class Inspection:
     """Findings; feeds are named as a sentence names them."""
 
     gaps: list[Silence]
+    stray: Stray | None
     stale: Mapping[str, Silence]
     jumps: Mapping[str, list[Jump]]
     largest_customer: tuple[str, float]  # id and share of all lines
@@ -67,17 +68,19 @@ def inspect(connection: duckdb.DuckDBPyConnection, data: DataConfig, last: int, 
     """
     customers = "SELECT customer, count(*) AS lines FROM lines GROUP BY customer"
     run(connection, f"CREATE TEMP TABLE people AS SELECT customer, {_PLAIN_ID} AS plain, lines FROM ({customers})")
-    whole = np.array([row[0] for row in run(connection, f"SELECT DISTINCT {_DAY_OF} AS day FROM lines ORDER BY day")])
-    end = (last if until is None else until) // _DAY
+    whole = _daily(connection, quoted(WHOLE_LOG))[WHOLE_LOG]
+    strayed = stray(whole.days, whole.rows)
+    end = until // _DAY if until is not None else last // _DAY if strayed is None else strayed.last
     [[lines]] = run(connection, "SELECT count(*) FROM lines")
     levels = _levels(connection, quoted(WHOLE_LOG), every=lines // _ENOUGH_LINES + 1)
     watched = _columns(connection, data.watch) if data.watch else _places(connection)
-    active = ({WHOLE_LOG: whole} if until is not None else {}) | watched.fed.days
+    active = ({WHOLE_LOG: whole.days} if until is not None else {}) | watched.fed.days
     alike, examples, decimal_ids = _alike(connection)
     largest, suspicious = _suspicious(connection)
     pairs, amount = _cancelled(connection) if data.cancellation_days else (0, 0.0)
     return Inspection(
-        gaps=gaps(whole),
+        gaps=gaps(whole.days),
+        stray=strayed,
         stale=watched.fed.silent(stale(active, end)),
         jumps=_without_echo(jumps(levels | watched.levels)),
         largest_customer=largest,

@@ -204,10 +204,11 @@ def _adapted(
     original = relation.names
     if not columns.require_columns:
         columns = _without(columns, _dispensable(columns) - set(original))
-    if source.amount is None and columns.amount not in original:
+    without_amount = source.amount is None and columns.amount not in original
+    require_columns(relation, replace(columns, match_on=(), watch=()), amount=not without_amount)
+    if without_amount:
         relation, name = with_column(relation, "no amount", "CAST(NULL AS DOUBLE)", "DOUBLE")
         columns = replace(columns, amount=name)
-    require_columns(relation, replace(columns, match_on=(), watch=()))
     if source.where is not None:
         out = left_out(connection, source.where, relation.scan, relation.names, relation.origin)
         relation = replace(relation, left_out=out)

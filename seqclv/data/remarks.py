@@ -7,6 +7,7 @@ from seqclv.data.places import DATA_SUFFIXES
 from seqclv.errors import offenders
 
 _SHOWN = 5  # kinds of event
+_MOST_REPEATS = 0.5  # of the rows; so many has a log that was joined with itself
 
 
 def remarks(report: Mapping[str, Any]) -> Iterator[str]:
@@ -14,6 +15,15 @@ def remarks(report: Mapping[str, Any]) -> Iterator[str]:
     nothing_bought = no_purchase(report)
     if nothing_bought is not None:
         yield f"this log has no purchase, a transaction line above zero: {nothing_bought}."
+    if report["exact_duplicates"] >= _MOST_REPEATS * report["rows_kept"]:
+        yield _repeated(report["exact_duplicates"], report["rows_kept"])
+
+
+def _repeated(repeats: int, rows: int) -> str:
+    return (
+        f"{repeats:,} of {rows:,} rows repeat another one exactly and count again: where a file was put together with "
+        "itself or lies there twice, remove the copy."
+    )
 
 
 def without_value(attribute: str) -> str:

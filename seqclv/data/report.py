@@ -9,7 +9,7 @@ import numpy as np
 
 from seqclv.data.events import MICROSECONDS_PER_DAY, PURCHASE, Events, FloatArray, IntArray
 from seqclv.data.inspection import Inspection
-from seqclv.data.watch import Jump, Silence
+from seqclv.data.watch import Jump, Silence, Stray
 from seqclv.data.windows import settled
 
 EPOCH = datetime.datetime(1970, 1, 1)
@@ -135,6 +135,7 @@ def findings(inspection: Inspection) -> dict[str, Any]:
         "alike_ids": inspection.alike_ids,
         "alike_examples": inspection.alike_examples,
         "warnings": [
+            *([_strayed(inspection.stray)] if inspection.stray is not None else []),
             *(_stale(feed, silence) for feed, silence in inspection.stale.items()),
             *(_jumped(feed, jump) for feed, found in inspection.jumps.items() for jump in found),
             *([_unwatched(inspection.unwatched_files)] if inspection.unwatched_files else []),
@@ -155,6 +156,13 @@ def _jumped(feed: str, jump: Jump) -> str:
     return (
         f"the amounts of {feed} in the week of {isodate(jump.week)} are about {times} those of the weeks before: "
         "look for cents in place of euros, or another currency."
+    )
+
+
+def _strayed(found: Stray) -> str:
+    return (
+        f"{found.rows:,} rows lie on {isodate(found.first)} or later, {found.first - found.last:,} days after all "
+        f"others: where their years are wrong, leave them out with --until {isodate(found.last + 1)}."
     )
 
 

@@ -33,6 +33,8 @@ LEAST_LEVEL_WEEKS = 4
 LEAST_WEEK_AMOUNTS = 20
 _SHORTEST_GAP = 3  # days; a shorter one is never improbable enough
 _LONGEST = 1_000  # days of a silence that are weighed; a longer one is improbable enough
+_STRAY_DAYS = 180  # without an event before
+_STRAY_SHARE = 0.01  # of all rows, at most
 BINS_PER_LOG = 20  # resolution of log amounts
 
 
@@ -51,6 +53,15 @@ class Jump:
 
     week: int  # its Monday, in days since 1970-01-01
     factor: float
+
+
+@dataclass(frozen=True)
+class Stray:
+    """Rows that lie far behind all others."""
+
+    last: int  # day of the others, since 1970-01-01
+    first: int  # day of theirs
+    rows: int
 
 
 def stale(active: Mapping[str, IntArray], end: int) -> dict[str, Silence]:
@@ -92,6 +103,23 @@ def gaps(days: IntArray) -> list[Silence]:
         if probability < limit:
             found.append(Silence(first, stop - first, probability))
     return found
+
+
+def stray(days: IntArray, rows: IntArray) -> Stray | None:
+    """The few rows after a silence that is longer by far than any before: years in the future, most likely.
+
+    Args:
+        days: with an event (since 1970-01-01, rising, each once).
+        rows: on each of them.
+    """
+    length = np.diff(days) - 1
+    after = rows.sum() - np.cumsum(rows)[:-1]
+    longest = np.maximum.accumulate(np.append(0, length))[:-1]  # silence before
+    found = np.flatnonzero((length >= _STRAY_DAYS) & (length > 2 * longest) & (after <= _STRAY_SHARE * rows.sum()))
+    if not len(found):
+        return None
+    place = int(found[0])
+    return Stray(int(days[place]), int(days[place + 1]), int(after[place]))
 
 
 def _trials(days: IntArray, start: int, stop: int) -> IntArray:

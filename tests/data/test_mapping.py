@@ -220,3 +220,15 @@ def test_what_scoring_lacks_is_missing(tmp_path):
 def test_the_sources_of_a_log_in_memory_are_refused(shop):
     with pytest.raises(InputError, match="one table, but the configuration names sources"):
         events_from_frame(pd.DataFrame({"customer": ["a"]}), shop)
+
+
+def test_a_missing_column_is_told_by_the_names_that_the_source_has_with_those_like_it(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("customer_id,timestamp, amount,channel\na,2024-01-01,1,web\n")
+    with pytest.raises(InputError, match=r"lacks amount \(is it ' amount'\?\), channell \(is it 'channel'\?\) and has"):
+        build_store(DataConfig(transactions=(str(path),), categorical=("channell",)), tmp_path / "store")
+    reviews = SourceConfig(files=(str(path),), every_row_is="review", timestamp="written")
+    with pytest.raises(InputError) as caught:
+        build_store(DataConfig(sources=(reviews,)), tmp_path / "store")
+    assert "columns customer_id, written, but" in str(caught.value)
+    assert "has customer_id, timestamp,  amount, channel:" in str(caught.value)

@@ -77,3 +77,23 @@ def test_a_numeric_attribute_of_text_is_told_to_be_missing_everywhere(tmp_path: 
     assert "'weight' is missing in all rows" in weight and "--decimal ," in weight
     assert "'colour' is missing in all rows" in colour and "categorical" in colour
     assert warned(tmp_path, log, numeric=("weight", "size"), decimal=",") == []
+
+
+def test_a_log_that_was_joined_with_itself_is_told(tmp_path: Path) -> None:
+    [warning] = warned(tmp_path, pd.concat([LOG, LOG]))
+    assert warning.startswith("90 of 180 rows repeat another one exactly")
+    assert warned(tmp_path, pd.concat([LOG, LOG[:80]])) == []
+
+
+def test_a_few_rows_of_a_far_future_are_told_with_the_option_that_leaves_them_out(tmp_path: Path) -> None:
+    days = pd.date_range("2023-01-01", periods=200).repeat(2)
+    log = pd.DataFrame({"customer_id": [f"c{i % 50}" for i in range(400)], "timestamp": days, "amount": range(1, 401)})
+    future = log[:3].assign(timestamp=pd.to_datetime(["2042-01-01", "2043-01-01", "2062-01-01"]))
+    [warning] = warned(tmp_path, pd.concat([log, future]))
+    assert warning == (
+        "3 rows lie on 2042-01-01 or later, 6,741 days after all others: where their years are wrong, leave them out "
+        "with --until 2023-07-20."
+    )
+    both = pd.concat([log.assign(shop="north"), log.assign(shop="south"), future.assign(shop="north")])
+    assert warned(tmp_path, both, watch=("shop",)) == [warning]  # the other shop is not dead
+    assert warned(tmp_path, pd.concat([log, log.assign(timestamp=days + pd.Timedelta(days=700))])) == []

@@ -210,6 +210,7 @@ def test_sources_of_one_name_are_one_feed_in_which_a_new_form_follows_an_old_one
     for name, days in (("old", range(90)), ("new", range(90, 180)), ("visits", range(180))):
         shop_rows("c", days).to_parquet(tmp_path / f"{name}.parquet")
     old, new, visits = (SourceConfig(files=(f"{tmp_path}/{name}.parquet",)) for name in ("old", "new", "visits"))
+    visits = replace(visits, every_row_is="visit")
     [warning] = warned(DataConfig(sources=(old, new, visits)), tmp_path / "store")
     assert warning.startswith("source '1' (file")
     named = (replace(old, name="orders"), replace(new, name="orders"), visits)
