@@ -106,7 +106,7 @@ _DATA_OPTIONS = (
     "merge",
     "max_reject_share",
 )
-_RAW_OPTIONS = ("table", "query", "customer_id", "timestamp", "amount", "event_type", "timestamp_format")
+_RAW_OPTIONS = ("table", "query", "customer_id", "timestamp", "amount", "event_type", "timestamp_format", "decimal")
 
 
 def config_of(args: argparse.Namespace) -> "Config":
