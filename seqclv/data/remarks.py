@@ -14,7 +14,7 @@ def remarks(report: Mapping[str, Any]) -> Iterator[str]:
     """Warnings, as sentences, from the fields of a report (`seqclv.data.report.DataReport`)."""
     nothing_bought = no_purchase(report)
     if nothing_bought is not None:
-        yield f"this log has no purchase, a transaction line above zero: {nothing_bought}."
+        yield f"this log has no purchase, a transaction line above zero; {nothing_bought}."
     if report["exact_duplicates"] >= _MOST_REPEATS * report["rows_kept"]:
         yield _repeated(report["exact_duplicates"], report["rows_kept"])
 
@@ -60,12 +60,12 @@ def no_purchase(report: Mapping[str, Any]) -> str | None:
     others = sum(events.values())
     if report["rows_kept"] > below + zero + others:
         return None
-    found = [f"{count:,} are events '{name}'" for name, count in sorted(events.items(), key=lambda item: -item[1])]
+    found = [f"events '{name}' ({count:,})" for name, count in sorted(events.items(), key=lambda item: -item[1])]
     if len(found) > _SHOWN:
         found = [*found[:_SHOWN], f"{len(found) - _SHOWN} more kinds"]
-    found += [f"{below:,} are lines below zero"] if below else []
-    found += [f"{zero:,} are lines of zero"] if zero else []
+    found += [f"lines below zero ({below:,})"] if below else []
+    found += [f"lines of zero ({zero:,})"] if zero else []
     kinds = "say in data.types which kinds are a purchase, such as {SALE: purchase}, or do not name event_type"
     amounts = "name the column of what was paid with --amount, positive for a purchase"
     remedy = kinds if others else amounts
-    return f"of {report['rows_kept']:,} rows {', '.join(found)}; {remedy}"
+    return f"its {report['rows_kept']:,} rows are {', '.join(found)}: {remedy}"

@@ -38,7 +38,7 @@ def test_a_plain_log_gives_no_reason_for_doubt(tmp_path: Path) -> None:
 def test_a_log_of_further_events_alone_is_told_its_kinds_and_data_types(tmp_path: Path) -> None:
     [warning] = warned(tmp_path, LOG, event_type="kind")
     assert "no purchase" in warning and "data.types" in warning
-    assert "of 90 rows 60 are events 'order', 30 are events 'visit'" in warning
+    assert "its 90 rows are events 'order' (60), events 'visit' (30)" in warning
     for place in ("store", "log.parquet"):
         data = DataConfig(transactions=(str(tmp_path / place),), event_type="kind")
         with pytest.raises(InputError, match=r"must have purchases.*events 'order'.*data.types"):
@@ -48,7 +48,7 @@ def test_a_log_of_further_events_alone_is_told_its_kinds_and_data_types(tmp_path
 
 def test_a_log_of_lines_at_or_below_zero_is_told_to_name_the_amounts(tmp_path: Path) -> None:
     [warning] = warned(tmp_path, LOG.assign(amount=[0.0, -1.0, -2.0] * 30))
-    assert "60 are lines below zero, 30 are lines of zero" in warning and "--amount" in warning
+    assert "lines below zero (60), lines of zero (30)" in warning and "--amount" in warning
 
 
 def test_ids_that_are_there_as_whole_and_as_decimal_numbers_are_named(tmp_path: Path) -> None:
