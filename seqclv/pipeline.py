@@ -66,6 +66,15 @@ class Trained:
         """Who is champion and why, in sentences."""
         return self.promotion.decision.reasons
 
+    @property
+    def learned(self) -> str:
+        """Until when the registered models have learned, in a sentence."""
+        return (
+            f"The registered models learned from events before {self.metrics['cutoff']} only: the "
+            f"{self.metrics['horizon_days']:g} days from then on judged them, and nothing is fitted again on the whole "
+            "log. A shorter --horizon (or a later --cutoff) moves that date on."
+        )
+
     def summary(self) -> dict[str, Any]:
         """Plain values for the machine-readable output."""
         return {
@@ -75,6 +84,7 @@ class Trained:
             "champion": self.promotion.champion,
             "promoted": self.promotion.decision.promote,
             "reasons": list(self.verdict),
+            "training_cutoff": self.metrics["cutoff"],
             "metrics": self.metrics,
         }
 
@@ -203,8 +213,7 @@ def _save_bundles(
     bundle: Bundle, results: Mapping[str, Result], metrics: Mapping[str, Any], directory: Path
 ) -> dict[str, Path]:
     """Every deployable contestant as a bundle directory, by name."""
-    deployable = {name: result.bundle for name, result in results.items() if result.bundle is not None}
-    deployable[OURS] = bundle
+    deployable = {name: result.bundle for name, result in results.items() if result.bundle is not None} | {OURS: bundle}
     for name, one in deployable.items():
         save_bundle(one.with_metrics(metrics), directory / name)
     return {name: directory / name for name in deployable}

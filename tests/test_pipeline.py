@@ -58,6 +58,15 @@ def test_the_first_training_leaves_a_champion(tracked):
     assert first.verdict
 
 
+def test_a_training_says_until_when_the_registered_models_learned(tracked):
+    _, uri, first, _, _ = tracked
+    assert first.summary()["training_cutoff"] == "2021-07-01"
+    assert "learned from events before 2021-07-01 only" in first.learned
+    assert "the 90 days from then on judged them" in first.learned
+    champion = client(uri).get_model_version("shop", first.promotion.champion)
+    assert champion.tags["training_cutoff"].startswith("2021-07-01")
+
+
 def test_a_champion_that_has_seen_the_window_is_trained_again_before_it(tracked):
     said = tracked[4]
     assert any(text.startswith("training the recipe of the champion") for text in said)

@@ -47,6 +47,6 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     trained = train(config, out=None if args.out is None else Path(args.out), quiet=args.quiet, announce=console.say)
     console.show(text_table(trained.metrics))
     console.show("")
-    for line in trained.verdict:
+    for line in (*trained.verdict, trained.learned):
         console.show(line)
     return trained.summary()

@@ -62,6 +62,7 @@ def test_a_log_is_simulated_prepared_and_scored(capsys, model, tmp_path):
     )
     assert status == 0
     assert "best customers, 90 days" in text
+    assert "learned from events before 2021-07-01 only" in text
     assert pq.read_table(out).to_pandas()["horizon_days"].unique().tolist() == [30, 90]
 
 
