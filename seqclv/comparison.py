@@ -1,5 +1,6 @@
 """The comparison of a metrics.json document as a table: Markdown for documents, aligned text for the terminal."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ MODEL_NAMES = {
     "ziln": "zero-inflated lognormal network",
     "weekly_lstm": "weekly-count LSTM",
 }
+REFITTED = "_refitted"  # what follows the key of a baseline where the model itself is of its kind
 FURTHER_BASELINES = ("ziln", "weekly_lstm")  # compared on request only
 # Group, heading, section, metric and format of the columns.
 COLUMNS = (
@@ -47,7 +49,32 @@ def text_table(metrics: Mapping[str, Any]) -> str:
     lower = "".join(f"{heading:>{width}}" for _, heading, *_ in COLUMNS)
     lines = [f"{window_text(metrics)}:", "", " " * label + upper, " " * label + lower]
     lines += [f"{name:<{label}}" + "".join(f"{cell:>{width}}" for cell in cells) for name, cells in _rows(metrics)]
-    return "\n".join([*lines, "", LEGEND])
+    ahead = prior_ahead(metrics)
+    return "\n".join([*lines, "", LEGEND, *([] if ahead is None else ["", ahead])])
+
+
+def prior_ahead(metrics: Mapping[str, Any]) -> str | None:
+    """A sentence where the prior forecast better than the network that was trained on the log, else None.
+
+    Better is, as in `seqclv.tracking.gate`, a lower product of churn log-loss and count CRPS.
+    """
+    models = metrics["models"]
+    if "seqclv" not in models or "seqclv_prior" not in models:
+        return None
+    (loss, crps), (prior_loss, prior_crps) = (_judged(models[name]) for name in ("seqclv", "seqclv_prior"))
+    if not prior_loss * prior_crps < loss * crps:
+        return None
+    return (
+        "The prior, which learned nothing from this log, forecast better than the network that did: churn log-loss "
+        f"{prior_loss:.4f} against {loss:.4f}, count CRPS {prior_crps:.4f} against {crps:.4f}. "
+        "--model prior scores with it."
+    )
+
+
+def _judged(sections: Mapping[str, Any]) -> tuple[float, float]:
+    """Churn log-loss and count CRPS; NaN where a method gives none."""
+    loss, crps = (sections.get("churn") or {}).get("log_loss"), (sections.get("transactions") or {}).get("crps")
+    return math.nan if loss is None else float(loss), math.nan if crps is None else float(crps)
 
 
 def window_text(metrics: Mapping[str, Any]) -> str:
@@ -59,9 +86,14 @@ def window_text(metrics: Mapping[str, Any]) -> str:
 
 def _rows(metrics: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     return [
-        (MODEL_NAMES.get(name, name), [_cell(sections, *column[2:]) for column in COLUMNS])
+        (_name(name), [_cell(sections, *column[2:]) for column in COLUMNS])
         for name, sections in metrics["models"].items()
     ]
+
+
+def _name(key: str) -> str:
+    kind = key.removesuffix(REFITTED)
+    return MODEL_NAMES.get(kind, kind) + (", fitted anew" if kind != key else "")
 
 
 def _cell(sections: Mapping[str, Any], section: str, metric: str, form: str) -> str:

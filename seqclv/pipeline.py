@@ -29,6 +29,7 @@ from seqclv.evaluation.compare import (
     cutoff_text,
     evaluate_contestant,
     held_out,
+    key_of,
     metrics_document,
     predictor,
 )
@@ -39,8 +40,6 @@ from seqclv.scoring import open_model
 from seqclv.training.train import retrained, train_bundle
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from seqclv.tracking.promote import Promotion
     from seqclv.tracking.runs import Run
     from seqclv.tracking.store import Store
@@ -175,7 +174,8 @@ def _train_in(run: "Run", store: "Store", experiment: _Experiment, out: Path | N
     )
     run.log_tags({"verdict": " ".join(decision.reasons)})
     if out is not None:
-        write_evaluation(window, bundle, results, figures, out, with_bundle=True)
+        backtesting.write_results(window, bundle, results, out, baseline_forecasts=False)
+        save_figures(figures, out)
     return Trained(metrics, promotion, run.run_id, bundle)
 
 
@@ -265,6 +265,7 @@ def evaluate(
         InputError: the log does not cover the window, or the model was trained on events at or after the cutoff.
     """
     bundle = model if isinstance(model, Bundle) else open_model(model)
+    key = key_of(bundle)
     if bundle.kind == "prior":
         bundle = prior.for_log(bundle, data)
     start = cutoff if isinstance(cutoff, int) else instant(cutoff)
@@ -279,24 +280,8 @@ def evaluate(
         backtesting.check_window(events, start, horizon_days, bundle.merge)
         window = held_out(events, start, horizon_days, bundle.merge)
         bundle = prior.shown(bundle, [window.history], start)
-        results = compare(window, bundle, fit_seconds=0.0, seed=bundle.config.seed, announce=announce)
-        figures = evaluation_figures(window, results, events, bundle.merge)
-        write_evaluation(window, bundle, results, figures, Path(out), baseline_forecasts=baseline_forecasts)
+        results = compare(window, bundle, fit_seconds=0.0, key=key, seed=bundle.config.seed, announce=announce)
+        figures = evaluation_figures(window, results, events, bundle.merge, key=key)
+        backtesting.write_results(window, None, results, Path(out), baseline_forecasts=baseline_forecasts, key=key)
+        save_figures(figures, Path(out))
     return metrics_document(window, results)
-
-
-def write_evaluation(
-    window: Window,
-    bundle: Bundle,
-    results: Mapping[str, Result],
-    figures: Mapping[str, "Figure"],
-    out: Path,
-    *,
-    with_bundle: bool = False,
-    baseline_forecasts: bool = False,
-) -> None:
-    """Write metrics, forecasts, plots and, on request, the bundle into a directory."""
-    backtesting.write_results(
-        window, bundle if with_bundle else None, results, out, baseline_forecasts=baseline_forecasts
-    )
-    save_figures(figures, out)

@@ -191,15 +191,21 @@ def _run(
 
 
 def write_results(
-    window: Window, model: Bundle | None, results: Mapping[str, Result], out: Path, *, baseline_forecasts: bool
+    window: Window,
+    model: Bundle | None,
+    results: Mapping[str, Result],
+    out: Path,
+    *,
+    baseline_forecasts: bool,
+    key: str = OURS,
 ) -> None:
-    """Write forecasts and metrics of one window and, where it is given, the model's bundle."""
+    """Write forecasts and metrics of one window and, where it is given, the bundle of the model, which `key` names."""
     document = metrics_document(window, results)
     if model is not None:
         save_bundle(model.with_metrics(document), out / "bundle")
     for name, result in results.items():
-        if name == OURS or baseline_forecasts:
-            file = "forecasts.parquet" if name == OURS else f"forecasts-{name}.parquet"
+        if name == key or baseline_forecasts:
+            file = "forecasts.parquet" if name == key else f"forecasts-{name}.parquet"
             with whole_file(out / file) as staging:
                 pq.write_table(result.forecasts, staging)
     write_json(document, out / "metrics.json")

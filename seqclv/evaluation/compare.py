@@ -16,6 +16,7 @@ from seqclv.baselines.rfm import rfm_table
 from seqclv.baselines.weekly_lstm import fit_weekly_lstm
 from seqclv.baselines.ziln import fit_ziln
 from seqclv.bundle import Bundle
+from seqclv.comparison import REFITTED
 from seqclv.data.events import Events
 from seqclv.data.windows import Outcome, history, outcome, to_timestamp
 from seqclv.evaluation.pieces import Piece
@@ -82,6 +83,11 @@ class Result:
     cumulative: FloatArray | None  # [TRACKING_POINTS] expected purchases of all customers by equal parts of the window
 
 
+def key_of(bundle: Bundle) -> str:
+    """The name under which a comparison has a model: a network is ours, any other goes by what it is."""
+    return {"network": OURS, "prior": PRIOR}.get(bundle.kind, bundle.kind)
+
+
 def fit_baselines(window: Window, model: Bundle, *, seed: int, further: Sequence[str] = ()) -> dict[str, Contestant]:
     """Fit every baseline, and those of `FURTHER` that are named, on the histories before the window, nothing else."""
     past, cutoff, horizon = window.history, window.cutoff, window.horizon_days
@@ -127,15 +133,22 @@ def compare(
     model: Bundle,
     *,
     fit_seconds: float,
+    key: str = OURS,
     seed: int = 0,
     further: Sequence[str] = (),
     announce: Callable[[str], None] | None = None,
 ) -> dict[str, Result]:
-    """Evaluate a model (under the name 'seqclv'), all baselines and the named further ones on one window."""
+    """Evaluate a model, which comes first, all baselines and the named further ones on one window.
+
+    `key` is the model's name (see `key_of`). A baseline of the same kind is fitted before the window all the same, and
+    is called '<kind>_refitted'; the prior stands there once.
+    """
     say = announce or (lambda _: None)
     say("fitting the baselines")
-    contestants = {OURS: Contestant(predictor(model, window.cutoff), fit_seconds, model), PRIOR: _prior(window, model)}
-    contestants |= fit_baselines(window, model, seed=seed, further=further)
+    contestants = {key: Contestant(predictor(model, window.cutoff), fit_seconds, model)}
+    contestants |= {} if key == PRIOR else {PRIOR: _prior(window, model)}
+    for name, fitted in fit_baselines(window, model, seed=seed, further=further).items():
+        contestants[name + REFITTED if name == key else name] = fitted
     results = {}
     for name, contestant in contestants.items():
         say(f"forecasting with {name}")

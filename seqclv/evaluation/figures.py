@@ -15,7 +15,7 @@ from seqclv.predictive import FloatArray
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_TRACKED = (OURS, "pareto_nbd")
+_TRACKED = "pareto_nbd"  # beside the model
 
 
 def evaluation_figures(
@@ -24,14 +24,15 @@ def evaluation_figures(
     events: Events,
     merge: str,
     curves: Sequence[Sequence[Mapping[str, float]]] = (),
+    key: str = OURS,
 ) -> dict[str, "Figure"]:
     """Cumulative purchases, deciles, probability integral transforms, churn reliability and, where known, curves.
 
-    `events` are the raw lines of the whole log.
+    `events` are the raw lines of the whole log, `key` names the model that they are about.
     """
-    ours, actual = results[OURS].scores, window.actual
+    ours, actual = results[key].scores, window.actual
     days = f"in {window.horizon_days:g} days"
-    figures = {"cumulative-purchases": _tracking(window, results, events, merge)}
+    figures = {"cumulative-purchases": _tracking(window, results, events, merge, key)}
     if ours.transactions is not None:
         figures["deciles-purchases"] = decile_chart(ours.transactions, actual.transactions, f"purchases {days}")
     if ours.spend is not None:
@@ -54,7 +55,7 @@ def save_figures(figures: Mapping[str, "Figure"], out: Path) -> None:
         figure.savefig(out / "plots" / f"{name}.png", dpi=150)
 
 
-def _tracking(window: Window, results: Mapping[str, Result], events: Events, merge: str) -> "Figure":
+def _tracking(window: Window, results: Mapping[str, Result], events: Events, merge: str, key: str) -> "Figure":
     rows = np.searchsorted(events.customer_id, window.history.customer_id)
     cutoff = window.cutoff // MICROSECONDS_PER_DAY
     end = int(np.ceil(window.cutoff / MICROSECONDS_PER_DAY + window.horizon_days))
@@ -67,7 +68,7 @@ def _tracking(window: Window, results: Mapping[str, Result], events: Events, mer
     base = float(total[cutoff - first - 1]) if cutoff > first else 0.0
     forecasts = {
         name: _by_day(result.cumulative, window, dates - cutoff, base)
-        for name in _TRACKED
+        for name in dict.fromkeys((key, _TRACKED))
         if name in results and (result := results[name]).cumulative is not None
     }
     stamp = np.datetime64(window.cutoff, "us")

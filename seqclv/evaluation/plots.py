@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 INK, GREY, SILVER, LIGHT = "#1b1b1b", "#6b6b6b", "#b0b0b0", "#d9d9d9"
 BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW = "#0072b2", "#d55e00", "#009e73", "#aa4499", "#56b4e9", "#b58900"
 MODEL_COLOURS = {"seqclv": BLUE, "pareto_nbd": ORANGE, "bg_nbd": GREEN, "boosting": PURPLE, "formula": YELLOW}
-SHORT_NAMES = {"pareto_nbd": "Pareto/NBD", "bg_nbd": "BG/NBD"}  # where the key of metrics.json is not a name yet
+# Where the key of metrics.json is not a name yet.
+SHORT_NAMES = {"seqclv_prior": "Prior", "pareto_nbd": "Pareto/NBD", "bg_nbd": "BG/NBD"}
 _GROUPS = 10
 _PIT_BINS = 20
 

@@ -11,6 +11,7 @@ import pytest
 
 from seqclv.bundle import save_bundle
 from seqclv.cli import COMMANDS, main
+from seqclv.scoring import fit_classical
 
 TINY = ["--set", "training.max_steps=8", "model.hidden_size=4", "model.query_size=8", "ensemble=1"]
 
@@ -266,6 +267,30 @@ def test_an_evaluation_leaves_metrics_forecasts_and_plots(capsys, model, small_l
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"metrics.json", "forecasts.parquet", "plots"}
     assert {path.suffix for path in (tmp_path / "out" / "plots").iterdir()} == {".png"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "line"),
+    [
+        ("pareto_nbd", "pareto_nbd", "Pareto/NBD + Gamma-Gamma, fitted anew"),
+        ("prior", "seqclv_prior", "seqclv (prior, untrained)"),
+    ],
+)
+def test_an_evaluation_calls_a_model_by_what_it_is(capsys, kind, key, line, small_log, tmp_path):
+    if kind == "prior":
+        model = kind
+    else:
+        model = tmp_path / "model"
+        fit_classical(kind, str(small_log), "2021-06-01").save(model)
+    arguments = ["--model", model, "--transactions", small_log, "--cutoff", "2021-09-01", "--horizon", 60, "--quiet"]
+    status, text, errors = run(capsys, "evaluate", *arguments, "--out", tmp_path / "out")
+    assert status == 0, errors
+    models = list(json.loads((tmp_path / "out" / "metrics.json").read_text())["models"])
+    assert models[0] == key
+    assert "seqclv" not in models
+    assert models.count("seqclv_prior") == 1
+    assert line in text
+    assert (tmp_path / "out" / "forecasts.parquet").is_file()
 
 
 @pytest.mark.parametrize("setting", ["modle.layers=1", "model.layers=none", "model.encoder=lstm", "ensemble=0", "seed"])
