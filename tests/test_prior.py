@@ -77,6 +77,33 @@ def test_score_needs_no_training(small_log, tmp_path, capsys):
     assert (far["expected_spend"] >= near["expected_spend"]).all()
 
 
+def test_value_takes_the_prior_and_values_what_score_forecasts(small_log, tmp_path):
+    common = ["--model", "prior", "--transactions", str(small_log), "--cutoff", CUTOFF, "--horizons", "90", "--quiet"]
+    assert main(["value", *common, "--out", str(tmp_path / "values.parquet")]) == 0
+    assert main(["score", *common, "--out", str(tmp_path / "forecasts.parquet")]) == 0
+    values, forecasts = (pq.read_table(tmp_path / f"{name}.parquet").to_pandas() for name in ("values", "forecasts"))
+    assert values["customer_id"].tolist() == forecasts["customer_id"].tolist()
+    np.testing.assert_allclose(values["expected_transactions"], forecasts["expected_transactions"])
+
+
+def test_a_report_by_the_prior_says_that_it_learned_from_no_log(small_log, tmp_path):
+    common = ["report", "--model", "prior", "--quiet", "--out"]
+    log = ["--transactions", str(small_log), "--cutoff", CUTOFF, "--horizons", "90"]
+    assert main([*common, str(tmp_path / "customers.html"), *log]) == 0
+    assert main([*common, str(tmp_path / "model.html")]) == 0
+    for name in ("customers", "model"):
+        page = (tmp_path / f"{name}.html").read_text()
+        assert "learned from simulated customer bases, not from a log" in page
+        assert "trained on what happened before" not in page
+
+
+def test_an_audit_takes_the_prior(small_log, tmp_path):
+    common = ["--model", "prior", "--transactions", str(small_log), "--quiet"]
+    out = tmp_path / "forecasts.parquet"
+    assert main(["score", *common, "--cutoff", CUTOFF, "--horizons", "90", "--out", str(out)]) == 0
+    assert main(["audit", *common, "--forecasts", str(out), "--out", str(tmp_path / "audit.json")]) == 0
+
+
 def test_the_command_and_the_call_forecast_alike(small_log, small_base, tmp_path):
     out = tmp_path / "forecasts.parquet"
     seqclv.score("prior", DataConfig(transactions=(str(small_log),)), CUTOFF, [90], out)

@@ -22,7 +22,7 @@ from seqclv.data.store import open_log
 from seqclv.data.windows import end_of_log, history, to_timestamp
 from seqclv.errors import InputError
 from seqclv.evaluation import resampling
-from seqclv.evaluation.compare import OURS, cutoff_text
+from seqclv.evaluation.compare import cutoff_text, key_of
 from seqclv.evaluation.drift import drift_between, drift_from_profile
 from seqclv.evaluation.experiment import measure_lists, read_lists
 from seqclv.evaluation.groups import groups_table, segments, vintages
@@ -31,6 +31,7 @@ from seqclv.evaluation.metrics import ece
 from seqclv.evaluation.scores import sections
 from seqclv.evaluation.tenths import reliability
 from seqclv.evaluation.verdict import judge
+from seqclv.prior import is_prior
 
 Announce = Callable[[str], None]
 _CHANCE_DRAWS = 100
@@ -133,10 +134,10 @@ def _model(model: Bundle | None, forecasts: Forecasts) -> dict[str, Any]:
 
 
 def _champion(model: Bundle | None) -> dict[str, Any] | None:
-    """The model's own figures on the future that was held out when it was trained."""
-    if model is None or model.metrics is None:
+    """The model's own figures on the future that was held out when it was trained; the prior's are of other logs."""
+    if model is None or model.metrics is None or is_prior(model):
         return None
-    key = OURS if model.kind == "network" else model.kind
+    key = key_of(model)
     return {
         "cutoff": model.metrics["cutoff"],
         "customers": model.metrics["customers"],

@@ -19,6 +19,7 @@ from seqclv.data.windows import to_timestamp
 from seqclv.errors import InputError
 
 NAME = "prior"  # what `--model` and `load` call it
+UNTRAINED = "the prior, not trained on this log"  # how the model of a base that `shown` makes has begun
 DIRECTORY = Path(__file__).parent / "bundle"
 
 
@@ -35,6 +36,11 @@ def shipped() -> Bundle:
 def for_log(prior: Bundle, data: DataConfig) -> Bundle:
     """The prior, reading the log that `data` describes; lines are merged as it says."""
     return replace(prior, config=replace(prior.config, data=data))
+
+
+def is_prior(bundle: Bundle) -> bool:
+    """Whether a model is the prior, shown a base or not: then it has learned from no log."""
+    return bundle.kind == "prior" or bundle.training.get("start") == UNTRAINED
 
 
 def shown(prior: Bundle, histories: Iterable[Events], cutoff: int, *, fingerprint: str = "") -> Bundle:
@@ -69,6 +75,6 @@ def shown(prior: Bundle, histories: Iterable[Events], cutoff: int, *, fingerprin
         schema=schema,
         training_cutoff=cutoff,
         fingerprint=fingerprint,
-        training={"start": "the prior, not trained on this log", "customers": customers},
+        training={"start": UNTRAINED, "customers": customers},
         metrics=None,
     )

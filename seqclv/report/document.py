@@ -6,6 +6,7 @@ from seqclv.card import calendar_effects
 from seqclv.data.events import MICROSECONDS_PER_DAY
 from seqclv.data.windows import history, to_timestamp
 from seqclv.evaluation.compare import cutoff_text
+from seqclv.prior import is_prior
 from seqclv.report import actions, customers, fairness, quality, sentences, trust
 from seqclv.version import __version__
 
@@ -60,6 +61,7 @@ def _about(subject: "Subject") -> dict[str, Any]:
     bundle, log, cutoff = subject.bundle, subject.log, subject.cutoff
     table = subject.forecasts if subject.worth is None else subject.worth.table
     first = subject.horizon_days if table is None else float(table["horizon_days"].min())
+    simulated = bundle is not None and is_prior(bundle)
     return {
         "kind": subject.kind,
         "cutoff": None if cutoff is None else cutoff_text(cutoff),
@@ -67,9 +69,9 @@ def _about(subject: "Subject") -> dict[str, Any]:
         "judged_horizon_days": None if bundle is None else bundle.horizon_days,
         "first_due": None if cutoff is None else _day(cutoff, first),
         **_terms(subject),
-        "model": None if bundle is None else {"kind": bundle.kind, "version": bundle.version},
-        "training": {} if bundle is None else dict(bundle.training),
-        "training_cutoff": None if bundle is None else cutoff_text(bundle.training_cutoff),
+        "model": None if bundle is None else {"kind": "prior" if simulated else bundle.kind, "version": bundle.version},
+        "training": {} if bundle is None or simulated else dict(bundle.training),
+        "training_cutoff": None if bundle is None or simulated else cutoff_text(bundle.training_cutoff),
         "merge": None if bundle is None else bundle.merge,
         "log": None if log is None else {"fingerprint": log.fingerprint, "span_days": float(log.report["span_days"])},
         "made_by": f"seqclv {__version__}",

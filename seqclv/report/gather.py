@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from seqclv import prior
 from seqclv.bundle import Bundle, load_bundle
 from seqclv.config import DataConfig
 from seqclv.data.events import Events, FloatArray
 from seqclv.data.store import EventStore, open_log
 from seqclv.data.windows import end_of_log, history, to_timestamp
 from seqclv.errors import InputError
-from seqclv.evaluation.compare import OURS
+from seqclv.evaluation.compare import key_of
 from seqclv.evaluation.matured import Forecasts, read_forecasts
 from seqclv.forecast.chunks import chunked
 from seqclv.forecast.drivers import report_drivers
@@ -52,6 +53,8 @@ def subject_of_model(
     if data is None:
         return Subject(kind="model", options=options, bundle=bundle, metrics=bundle.metrics, drivers=options.drivers)
     horizons = checked_horizons([*(options.horizons_days or bundle.config.horizons_days), bundle.horizon_days])
+    if bundle.kind == "prior":
+        bundle = prior.for_log(bundle, data)
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         announce("reading the log")
         store = open_log(_columns(data, options), Path(workspace))
@@ -64,6 +67,7 @@ def subject_of_model(
                 f"A report needs purchases before the cutoff, but nobody bought before {to_timestamp(cutoff).date()}: "
                 "take a later one."
             )
+        bundle = prior.shown(bundle, [past], cutoff)
         announce(f"forecasting {past.customers:,} customers")
         forecasts = forecast_frame(bundle, past, cutoff, bundle.horizon_days)
         worth = worth_of(
@@ -198,7 +202,7 @@ def _drivers(bundle: Bundle, forecasts: Forecasts, log: Log | None) -> Sequence[
 
 def _own(bundle: Bundle, windows: Sequence[Mapping[str, Any] | None]) -> list[Mapping[str, Any]]:
     """The sections of metrics.json of the report's own model, one for each window."""
-    name = OURS if bundle.kind == "network" else bundle.kind
+    name = key_of(bundle)
     return [window["models"][name] for window in windows if window is not None and name in window["models"]]
 
 

@@ -7,7 +7,7 @@ from seqclv.baselines.classical import KINDS
 from seqclv.bundle import Bundle
 from seqclv.data.events import MICROSECONDS_PER_DAY, PURCHASE, Events
 from seqclv.data.windows import end_of_log, history, merged, within
-from seqclv.evaluation.compare import OURS, tracking_horizons
+from seqclv.evaluation.compare import key_of, tracking_horizons
 from seqclv.evaluation.matured import Forecasts, mature
 from seqclv.forecast.chunks import chunked
 from seqclv.forecast.forecaster import forecast_table, predict
@@ -45,8 +45,7 @@ def held_out(bundle: Bundle, forecasts: Forecasts, events: Events) -> HeldOut:
 
 def _tracking(bundle: Bundle, past: Events, events: Events, cutoff: int, horizon: float) -> Tracking:
     grid = tracking_horizons(horizon)
-    name = OURS if bundle.kind == "network" else bundle.kind
-    contestants = {name: bundle}
+    contestants = {key_of(bundle): bundle}
     if bundle.kind not in KINDS:
         contestants[BESIDE] = classical_bundle(
             "pareto_nbd", past, cutoff, horizon_days=horizon, config=bundle.config, fingerprint=bundle.fingerprint

@@ -7,7 +7,7 @@ import numpy as np
 
 from seqclv.comparison import MODEL_NAMES
 from seqclv.evaluation import metrics, resampling
-from seqclv.evaluation.compare import OURS, cutoff_text
+from seqclv.evaluation.compare import OURS, cutoff_text, key_of
 from seqclv.evaluation.groups import Grouping, groups_table, vintages
 from seqclv.evaluation.matured import Matured
 from seqclv.evaluation.tenths import deciles, reliability
@@ -146,4 +146,4 @@ def _band_words(low: int, high: int | None) -> str:
 
 def our_key(subject: "Subject") -> str:
     """The name under which metrics.json has the report's model."""
-    return OURS if subject.bundle is None or subject.bundle.kind == "network" else subject.bundle.kind
+    return OURS if subject.bundle is None else key_of(subject.bundle)

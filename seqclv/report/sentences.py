@@ -17,6 +17,8 @@ def summary(document: Mapping[str, Any]) -> list[str]:
 
 def _model_alone(document: Mapping[str, Any]) -> str:
     training = document["about"]["training"]
+    if document["about"]["training_cutoff"] is None:
+        return "This is the prior: a network that has learned from simulated customer bases, not from a log."
     return (
         f"This model was trained on {people(training.get('customers'))} with {count(training.get('purchases'))} "
         f"purchases before {date(document['about']['training_cutoff'])}."

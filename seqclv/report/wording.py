@@ -72,11 +72,17 @@ def lead(document: Mapping[str, Any]) -> str:
     """One line below the title: what this is about."""
     about = document["about"]
     if about["cutoff"] is None:
-        return f"A model trained on what happened before {date(about['training_cutoff'])}."
+        return f"{_model(about, 'A')}."
     words = f"Forecasts of {people(document['money']['customers'])} for the {days(about['horizon_days'])} from then on"
     if about["kind"] == "backtest":
         return words + ", made with what was known at that time and compared with what then happened."
-    return words + f", by a model trained on what happened before {date(about['training_cutoff'])}."
+    return words + f", by {_model(about, 'a')}."
+
+
+def _model(about: Mapping[str, Any], article: str) -> str:
+    if about["training_cutoff"] is None:
+        return f"{article} network that has learned from simulated customer bases, not from a log (the prior)"
+    return f"{article} model trained on what happened before {date(about['training_cutoff'])}"
 
 
 def contents(document: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -264,7 +270,7 @@ def _stability_text(found: Mapping[str, Any]) -> str:
 
 def data_facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Rows of the table on data and model."""
-    about, data, training = document["about"], document["data"], document["about"]["training"]
+    about, data = document["about"], document["data"]
     facts: list[tuple[str, str]] = []
     if data is not None:
         facts += [
@@ -286,8 +292,8 @@ def data_facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         facts += [
             ("Model", f"{about['model']['kind'].replace('_', ' ')}, version {about['model']['version']}"),
             ("Trained on what came before", date(about["training_cutoff"])),
-            ("Customers in training", count(training.get("customers"))),
-            ("Purchases in training", count(training.get("purchases"))),
+            ("Customers in training", count(about["training"].get("customers"))),
+            ("Purchases in training", count(about["training"].get("purchases"))),
             ("Judged on a window of", days(about["judged_horizon_days"])),
             *((f"Calendar, {row['name']}", row["words"]) for row in document.get("calendar", ())),
         ]

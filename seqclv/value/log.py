@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+from seqclv import prior
 from seqclv.bundle import Bundle, load_bundle, save_bundle
 from seqclv.config import DataConfig
 from seqclv.data.apart import require_apart
@@ -13,6 +14,7 @@ from seqclv.data.freshness import silence_before
 from seqclv.data.store import open_log
 from seqclv.data.windows import to_timestamp
 from seqclv.errors import InputError
+from seqclv.forecast.chunks import history_chunks
 from seqclv.tiers import Tiers
 from seqclv.value.log_columns import with_terms
 from seqclv.value.run import Plan, Valued, value_store
@@ -43,6 +45,9 @@ def value_log(
         store = open_log(with_terms(replace(data, require_columns=False), plan.terms), Path(workspace))
         if silence := silence_before(plan.cutoff, (store.first, store.last), store.arrays["timestamp"]):
             announce(silence)
+        if bundle.kind == "prior":
+            bundle = prior.for_log(bundle, data)
+            bundle = prior.shown(bundle, history_chunks(store, plan.cutoff, bundle.merge), plan.cutoff)
         with progress(store.customers) if progress else nullcontext(lambda _: None) as advance:
             return value_store(bundle, store, plan, out, advance=advance)
 
