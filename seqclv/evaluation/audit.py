@@ -55,7 +55,7 @@ def audit(plan: AuditPlan, data: DataConfig, *, announce: Announce = lambda _: N
         InputError: forecasts, lists or log are refused, no window has passed, or the log names none of the customers.
     """
     forecasts = read_forecasts(plan.forecasts)
-    lists = None if plan.lists is None else read_lists(plan.lists)
+    lists = None if plan.lists is None else read_lists(plan.lists, forecasts.cutoff)
     merge = _merge(plan, forecasts, data)
     asked = [name for name in plan.segment_by if name not in forecasts.frame.columns]
     own = () if data.customers is None else (*data.customers.categorical, *data.customers.numeric)

@@ -18,7 +18,9 @@ import pyarrow.parquet as pq
 from scipy import stats
 
 from seqclv.data.events import FloatArray
+from seqclv.data.windows import instant
 from seqclv.errors import InputError, offenders
+from seqclv.evaluation.compare import cutoff_text
 from seqclv.evaluation.matured import Matured
 
 if TYPE_CHECKING:
@@ -30,13 +32,18 @@ _NEEDED = ("customer_id", "list", "group")
 _LEVEL = 0.95
 
 
-def read_lists(path: Path) -> "pd.DataFrame":
+def read_lists(path: Path, cutoff: int) -> "pd.DataFrame":
     """Read a list file: customer_id, list, group ('contact' or 'control'); Parquet or CSV.
 
     Rows without a group, such as those of a do-not-spend list, are left out.
 
+    Args:
+        path: the file.
+        cutoff: of the forecasts beside (microseconds), which lists that say when they were made must share.
+
     Raises:
-        InputError: it cannot be read, lacks a column, names another group or a customer twice in one list.
+        InputError: it cannot be read, lacks a column, is of another cutoff, names another group or a customer twice in
+            one list.
     """
     import pandas as pd
 
@@ -52,6 +59,8 @@ def read_lists(path: Path) -> "pd.DataFrame":
         raise InputError(
             f"A list file has the columns {', '.join(_NEEDED)}, but '{path}' lacks {', '.join(missing)}: rename or add."
         )
+    if "cutoff" in frame.columns:
+        _require_cutoff(path, frame["cutoff"], cutoff)
     frame = frame[list(_NEEDED)]
     frame = frame[frame["group"].notna() & (frame["group"] != "")].astype("str")
     wrong = sorted(set(frame["group"]) - {CONTACT, CONTROL})
@@ -65,6 +74,16 @@ def read_lists(path: Path) -> "pd.DataFrame":
             f"A list names a customer once, but '{path}' repeats {offenders(double['customer_id'])}: remove doubles."
         )
     return frame
+
+
+def _require_cutoff(path: Path, made: "pd.Series[Any]", cutoff: int) -> None:
+    """Refuse lists of another time: their window is another one, and the forecasts may know what the contacts did."""
+    other = sorted({str(cutoff_) for cutoff_ in made.dropna().unique() if instant(cutoff_) != cutoff})
+    if other:
+        raise InputError(
+            f"Lists are measured over the window of the forecasts, which begins on {cutoff_text(cutoff)}, but '{path}' "
+            f"was made for {offenders(other)}: give the forecasts and the lists of one cutoff."
+        )
 
 
 def measure_lists(lists: "pd.DataFrame", matured: Matured) -> list[dict[str, Any]]:

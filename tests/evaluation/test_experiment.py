@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from seqclv.data.windows import instant
 from seqclv.errors import InputError
 from seqclv.evaluation.experiment import incremental_spend, read_lists
 
@@ -61,9 +62,20 @@ def test_the_total_is_the_effect_times_the_contacted():
 def test_a_list_that_says_nothing_is_refused(frame, message, tmp_path):
     frame.to_parquet(tmp_path / "lists.parquet")
     with pytest.raises(InputError, match=message):
-        read_lists(tmp_path / "lists.parquet")
+        read_lists(tmp_path / "lists.parquet", instant("2021-07-01"))
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_lists_of_another_cutoff_than_the_forecasts_are_refused(suffix, tmp_path):
+    path = tmp_path / f"lists.{suffix}"
+    frame = pd.DataFrame({"customer_id": ["a", "b"], "list": "x", "group": ["contact", "control"]})
+    frame["cutoff"] = pd.Timestamp("2021-06-01")
+    frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
+    assert len(read_lists(path, instant("2021-06-01"))) == 2
+    with pytest.raises(InputError, match=r"begins on 2021-07-01, but .* was made for 2021-06-01.*one cutoff"):
+        read_lists(path, instant("2021-07-01"))
 
 
 def test_ids_of_a_csv_list_stay_text(tmp_path):
     (tmp_path / "lists.csv").write_text("customer_id,list,group\n007,x,contact\nNA,x,control\n")
-    assert read_lists(tmp_path / "lists.csv")["customer_id"].tolist() == ["007", "NA"]
+    assert read_lists(tmp_path / "lists.csv", 0)["customer_id"].tolist() == ["007", "NA"]
