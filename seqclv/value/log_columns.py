@@ -5,6 +5,7 @@ from dataclasses import replace
 from seqclv.config import DataConfig
 from seqclv.data.storeinfo import StoreInfo
 from seqclv.errors import InputError, offenders
+from seqclv.value.acquisition import Costs
 from seqclv.value.money import NO_CURRENCY, Terms
 
 CURRENCY = "currency"  # a column of this name is taken for the currency where no other is named
@@ -47,6 +48,34 @@ def require_columns(log: StoreInfo, terms: Terms) -> None:
             raise InputError(
                 f"{option} names a column of the log, but it has no '{column}': name another or leave the option out."
             )
+
+
+def require_channels(log: StoreInfo, terms: Terms, costs: Costs) -> None:
+    """Check that the channels whose cost is stated are those of the log.
+
+    Names that the log lacks are fine as long as each of its channels has a cost of its own: a list of costs may know
+    channels that have brought nobody yet.
+
+    Raises:
+        InputError: costs are stated by channel, but no column holds it; or a cost reaches no customer, while customers
+            of other channels have none of their own.
+    """
+    if not costs.by_channel:
+        return
+    column = terms.channel_column
+    if column is None:
+        raise InputError(
+            f"Costs of {offenders(list(costs.by_channel))} need the channel of each customer, but no column is named: "
+            "give --channel-column."
+        )
+    there = [name for name in {**log.categorical, **log.static_categorical}[column] if name]
+    unknown = [name for name in costs.by_channel if name not in there]
+    uncovered = [name for name in there if name not in costs.by_channel]
+    if unknown and uncovered:
+        raise InputError(
+            f"Acquisition costs go by the channels in '{column}', but no customer has {offenders(unknown)}, while "
+            f"{offenders(uncovered)} has no cost of its own: mend the names."
+        )
 
 
 def currency_of(log: StoreInfo, terms: Terms) -> str:

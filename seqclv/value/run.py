@@ -34,7 +34,7 @@ from seqclv.tiers import HORIZON_DAYS, NAMES, SHARES, TOLERANCE, Tiers, set_tier
 from seqclv.value.acquisition import AcquisitionBook, Costs
 from seqclv.value.columns import VALUE_SCHEMA
 from seqclv.value.facts import Base, facts
-from seqclv.value.log_columns import currency_of, require_columns
+from seqclv.value.log_columns import currency_of, require_channels, require_columns
 from seqclv.value.money import Economics, Terms
 from seqclv.value.previous import PreviousTiers
 from seqclv.value.totals import totals
@@ -88,6 +88,8 @@ def value_store(
     horizons = checked_horizons(plan.horizons_days)
     torch.set_num_threads(1)  # small matrices: a second thread costs more than it brings
     require_columns(store.info, plan.terms)
+    if plan.costs is not None:
+        require_channels(store.info, plan.terms, plan.costs)
     base = _base(bundle, store, plan)
     economics = _economics(base, store, plan.terms)
     spread = plan.spread or (bundle.calibration.spread if bundle.calibration else None)

@@ -6,6 +6,7 @@ import pytest
 
 from seqclv.config import CustomersConfig, DataConfig, SourceConfig
 from seqclv.errors import InputError
+from seqclv.value.acquisition import Costs
 from seqclv.value.log import value_log
 from seqclv.value.log_columns import CURRENCY, with_terms
 from seqclv.value.money import Terms
@@ -53,3 +54,27 @@ def test_a_column_that_is_named_and_not_there_is_refused(log, pareto, make_plan,
     plan = make_plan(terms={"channel_column": None} | {option: "nonsense"})
     with pytest.raises(InputError, match=r"no 'nonsense'"):
         value_log(pareto, DataConfig(transactions=(str(log),)), plan, tmp_path / "v.parquet")
+
+
+@pytest.mark.parametrize(
+    ("costs", "column", "message"),
+    [
+        (Costs({"wbe": 20.0, "store": 5.0, "app": 1.0}), "channel", "no customer has wbe, while web has no cost"),
+        (Costs({"wbe": 20.0}, 5.0), "channel", "no customer has wbe, while app, store, web has no cost"),
+        (Costs({"web": 20.0}), None, "give --channel-column"),
+    ],
+)
+def test_costs_of_channels_that_the_log_lacks_are_refused(
+    costs, column, message, small_log, pareto, make_plan, tmp_path
+):
+    data = DataConfig(transactions=(str(small_log),))
+    plan = make_plan(terms={"channel_column": column}, costs=costs)
+    with pytest.raises(InputError, match=message):
+        value_log(pareto, data, plan, tmp_path / "v.parquet")
+
+
+def test_costs_may_know_channels_that_have_brought_nobody_yet(small_log, pareto, make_plan, tmp_path):
+    costs = Costs({"web": 20.0, "store": 5.0, "app": 1.0, "tv": 90.0})
+    data = DataConfig(transactions=(str(small_log),))
+    valued = value_log(pareto, data, make_plan(costs=costs), tmp_path / "v.parquet")
+    assert pq.read_table(valued.out)["acquisition_cost"].null_count == 0
