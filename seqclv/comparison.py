@@ -56,13 +56,14 @@ def text_table(metrics: Mapping[str, Any]) -> str:
 def prior_ahead(metrics: Mapping[str, Any]) -> str | None:
     """A sentence where the prior forecast better than the network that was trained on the log, else None.
 
-    Better is, as in `seqclv.tracking.gate`, a lower product of churn log-loss and count CRPS.
+    Better is to be lower in one of churn log-loss and count CRPS, the figures of `seqclv.tracking.gate`, and no higher
+    in the other.
     """
     models = metrics["models"]
     if "seqclv" not in models or "seqclv_prior" not in models:
         return None
     (loss, crps), (prior_loss, prior_crps) = (_judged(models[name]) for name in ("seqclv", "seqclv_prior"))
-    if not prior_loss * prior_crps < loss * crps:
+    if not (prior_loss <= loss and prior_crps <= crps and (prior_loss, prior_crps) != (loss, crps)):
         return None
     return (
         "The prior, which learned nothing from this log, forecast better than the network that did: churn log-loss "

@@ -21,4 +21,5 @@ def test_a_prior_that_forecasts_better_than_the_trained_network_is_named():
 
 def test_a_prior_that_forecasts_no_better_is_not_named():
     assert prior_ahead(document(own=(0.26, 2.17), prior=(0.26, 2.17))) is None
+    assert prior_ahead(document(own=(0.26, 2.17), prior=(0.13, 2.18))) is None
     assert prior_ahead(document(own=(0.26, 2.17), prior=(0.25, None))) is None
