@@ -53,7 +53,7 @@ def prepare(
 
 def backtest(
     config: Config,
-    cutoffs: Sequence[object],
+    cutoffs: Sequence[object] | str,
     horizon_days: float,
     out: str | Path,
     *,
@@ -64,8 +64,10 @@ def backtest(
 ) -> dict[str, Any]:
     """Train before each cutoff, score, compare with all baselines; see `seqclv.evaluation.backtest`.
 
-    `further` are the other fields of its `BacktestPlan`, such as baseline_forecasts=True.
+    `cutoffs` may be one date as text; `further` are the other fields of its `BacktestPlan`, such as
+    baseline_forecasts=True.
     """
+    cutoffs = [cutoffs] if isinstance(cutoffs, str) else cutoffs
     plan = backtesting.BacktestPlan(
         cutoffs=tuple(dict.fromkeys(instant(cutoff) for cutoff in cutoffs)),
         horizon_days=horizon_days,

@@ -104,6 +104,11 @@ def test_of_a_large_base_a_sample_is_learned_from_and_held_out(small_config, fin
     assert any("training.max_customers" in text for text in said)
 
 
+def test_one_cutoff_may_be_given_as_text(small_config, tmp_path):
+    with pytest.raises(InputError, match="30 days from 2031-05-01 end after it"):
+        backtest(small_config, "2031-05-01", 30, tmp_path / "out", quiet=True)
+
+
 def test_seeds_repeat_the_experiment_in_directories_of_their_own(small_config, tmp_path):
     backtest(small_config, CUTOFFS[1:], 90, tmp_path / "out", seeds=[3, 4], quiet=True)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"seed-3", "seed-4", "metrics.json"}
