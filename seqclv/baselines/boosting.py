@@ -160,17 +160,18 @@ def _regressor(examples: Examples, learn: Examples, decide: Examples, name: str,
     target: FloatArray = getattr(examples, name)
     if min(len(learn), len(decide)) < _FEWEST_EXAMPLES or not getattr(learn, name).any():
         return _constant(float(target.mean()))
-    best = (np.inf, "poisson", _EVERY)
+    best, seen = (np.inf, "poisson", _EVERY), _seen(learn.features)
     for loss in ("poisson", "squared_error"):
         model = HistGradientBoostingRegressor(loss=loss, max_iter=_ITERATIONS, **_settings(seed))
-        model.fit(learn.features, getattr(learn, name))
-        for i, forecast in enumerate(model.staged_predict(decide.features), start=1):
+        model.fit(learn.features[:, seen], getattr(learn, name))
+        for i, forecast in enumerate(model.staged_predict(decide.features[:, seen]), start=1):
             error = float(np.mean((forecast - getattr(decide, name)) ** 2))
             if i % _EVERY == 0 and error < best[0]:
                 best = (error, loss, i)
     model = HistGradientBoostingRegressor(loss=best[1], max_iter=best[2], **_settings(seed))
-    model.fit(examples.features, target)
-    return lambda features: np.asarray(model.predict(features), dtype=np.float64)
+    every = _seen(examples.features)
+    model.fit(examples.features[:, every], target)
+    return lambda features: np.asarray(model.predict(features[:, every]), dtype=np.float64)
 
 
 def _classifier(examples: Examples, learn: Examples, decide: Examples, seed: int) -> Predictor:
@@ -179,17 +180,23 @@ def _classifier(examples: Examples, learn: Examples, decide: Examples, seed: int
     small = min(len(learn), len(decide)) < _FEWEST_EXAMPLES
     if small or len(np.unique(learn.count == 0)) == 1:
         return _constant(float(share))
-    best = (np.inf, _EVERY)
+    best, seen = (np.inf, _EVERY), _seen(learn.features)
     model = HistGradientBoostingClassifier(max_iter=_ITERATIONS, **_settings(seed))
-    model.fit(learn.features, learn.count == 0)
-    for i, forecast in enumerate(model.staged_predict_proba(decide.features), start=1):
+    model.fit(learn.features[:, seen], learn.count == 0)
+    for i, forecast in enumerate(model.staged_predict_proba(decide.features[:, seen]), start=1):
         none = np.clip(forecast[:, 1], 1e-9, 1 - 1e-9)
         error = -float(np.mean(np.log(np.where(decide.count == 0, none, 1 - none))))
         if i % _EVERY == 0 and error < best[0]:
             best = (error, i)
     model = HistGradientBoostingClassifier(max_iter=best[1], **_settings(seed))
-    model.fit(examples.features, target)
-    return lambda features: np.asarray(model.predict_proba(features)[:, 1], dtype=np.float64)
+    every = _seen(examples.features)
+    model.fit(examples.features[:, every], target)
+    return lambda features: np.asarray(model.predict_proba(features[:, every])[:, 1], dtype=np.float64)
+
+
+def _seen(features: FloatArray) -> npt.NDArray[np.bool_]:
+    """[D] the features that any example has: no tree is grown on one that all lack, such as gaps at an early cutoff."""
+    return np.asarray(~np.isnan(features).all(axis=0))
 
 
 def _settings(seed: int) -> dict[str, Any]:

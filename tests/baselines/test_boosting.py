@@ -5,7 +5,10 @@ import pytest
 
 from seqclv.baselines.boosting import fit_boosting
 from seqclv.baselines.cutoff_features import cutoff_features, past_examples, trailing_windows
+from seqclv.config import DataConfig
 from seqclv.data.events import MICROSECONDS_PER_DAY as DAY
+from seqclv.data.simulate import SimulationConfig, simulate
+from seqclv.data.store import events_from_frame
 from seqclv.data.windows import history, instant, outcome
 from seqclv.errors import InputError
 
@@ -26,6 +29,17 @@ def test_features_of_a_known_history(make_events):
     assert row[9:14].tolist() == pytest.approx([12.0, 4.0, np.log(28) / 3, 7.0, 7.0])
     assert row[14:18].tolist() == [0.0, 0.0, 1.0, 7.0]
     assert row[18:].tolist() == [1.0, 2.0, 2.0]
+
+
+def test_a_feature_that_every_example_lacks_is_left_out():
+    """One purchase each so far: nobody has a gap."""
+    lines = simulate(SimulationConfig(customers=3000, seed=1, days=730, mean_events=2)).transactions
+    cutoff = instant("2020-02-01")
+    past = history(events_from_frame(lines, DataConfig()), cutoff, "1d")
+    assert np.isnan(past_examples(past, cutoff, 7.0, 6).features).all(axis=0).any()
+    forecast = fit_boosting(past, cutoff, 7.0).forecast(past, cutoff)
+    assert np.isfinite(forecast.expected_transactions([7.0])).all()
+    assert np.isfinite(forecast.churn_probability([7.0])).all()
 
 
 def test_windows_of_past_cutoffs_end_before_the_cutoff_and_halves_are_parts(cdnow_lines):
