@@ -2,11 +2,15 @@
 
 An id is searched for as UTF-8 text in the bytes of any file and, where these are packed, in the texts of the cells of
 Parquet and Arrow files. An id below `TELLING_BYTES` stands in numbers and words by chance: of it, whole cells of
-Parquet, Arrow and CSV files are searched alone, and whole strings of JSON.
+Parquet, Arrow and CSV files are searched alone, and whole strings of JSON. An id of digits stands in longer numbers by
+chance, and in the texts of a column that lie side by side ('000010', '000011': 001000): bytes with a digit beside them
+are another number; the cells tell whether it is the id's own.
 """
 
 import csv
 import json
+import mmap
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +21,6 @@ import pyarrow.parquet as pq
 
 from seqclv.data.privacy import TELLING_BYTES
 
-_CHUNK = 1 << 24
 _BATCH_ROWS = 65_536
 PARQUET_SUFFIXES = (".parquet", ".pq", "")
 _MAGIC = b"PAR1"
@@ -46,14 +49,27 @@ def is_parquet(path: Path) -> bool:
 
 
 def _in_bytes(path: Path, ids: Sequence[str]) -> Iterator[str]:
-    wanted = {i: i.encode() for i in ids}
-    overlap = max((len(text) for text in wanted.values()), default=1) - 1
-    tail = b""
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            content = tail + chunk
-            yield from (i for i, text in wanted.items() if text in content)
-            tail = content[-overlap:] if overlap else b""
+    if not ids or path.stat().st_size == 0:  # an empty file cannot be mapped
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        yield from (i for i in ids if content.find(i.encode()) >= 0 and re.search(_alone(i), content))
+
+
+def _alone(name: str) -> bytes:
+    """What finds an id; one of digits only where it is no part of a longer number."""
+    text = re.escape(name.encode())
+    return rb"(?<![0-9])(?<![0-9]\.)" + text + rb"(?![0-9])" if _is_number(name) else text
+
+
+def _holds(column: pa.Array, name: str) -> pa.Array:
+    """Which cells hold an id, alone or in a text."""
+    if _is_number(name):
+        return pc.match_substring_regex(column, f"(^|[^0-9]){name}($|[^0-9])")
+    return pc.match_substring(column, name)
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdigit()
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
@@ -74,7 +90,7 @@ def _in_cells(batch: pa.RecordBatch, ids: Sequence[str], long: Sequence[str]) ->
             continue
         hits = column.filter(pc.is_in(column, pa.array(ids, column.type)))
         found |= set(hits.to_pylist())
-        found |= {i for i in long if pc.any(pc.match_substring(column, i)).as_py()}
+        found |= {i for i in long if pc.any(_holds(column, i)).as_py()}
     return found
 
 

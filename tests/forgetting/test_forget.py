@@ -105,6 +105,41 @@ def test_a_short_id_is_searched_as_a_whole_cell(tmp_path: Path) -> None:
     assert occurrences(tmp_path / "t.parquet", ["12", "17"]) == ["12"]
 
 
+def padded(names: list[str], path: Path) -> Path:
+    """A store of customers whose ids are side by side in its files."""
+    rows = "".join(f"{name},2024-01-0{day},5\n" for name in names for day in (1, 2))
+    (path / "padded.csv").write_text("customer_id,timestamp,amount\n" + rows)
+    return build_store(DataConfig(transactions=(str(path / "padded.csv"),)), path / "padded").path
+
+
+def test_the_end_of_one_id_and_the_begin_of_the_next_are_nobody(tmp_path: Path) -> None:
+    store = padded([f"{i:06d}" for i in (*range(30), *range(995, 1015))], tmp_path)
+    for name in ("001000", "000100", "010000"):  # the first one is there, the others are read off its neighbours
+        assert main(["forget", "--customer", name, "--store", str(store)]) == 0
+    assert b"001000" in (store / "customers.arrow").read_bytes()
+    assert occurrences(store / "customers.arrow", ["000011", "001000"]) == ["000011"]
+
+
+def test_digits_of_a_longer_number_are_no_id(tmp_path: Path) -> None:
+    (tmp_path / "v.csv").write_text("customer_id,value\n000007,0.0010001\n200100043,5\n")
+    assert occurrences(tmp_path / "v.csv", ["001000", "000007"]) == ["000007"]
+    cells = pa.table({"customer_id": ["1001000", "000007"], "reason": ["after 1001000", "knows 001001"]})
+    pq.write_table(cells, tmp_path / "f.parquet")
+    assert occurrences(tmp_path / "f.parquet", ["001000", "000007", "001001"]) == ["000007", "001001"]
+    (tmp_path / "notes.txt").write_text("asked by 001000.")
+    assert occurrences(tmp_path / "notes.txt", ["001000"]) == ["001000"]
+
+
+def test_an_id_beside_the_cells_of_a_packed_file_is_found(tmp_path: Path) -> None:
+    names = pa.table({"customer_id": [f"{i:06d}" for i in range(30)]})
+    noted = names.replace_schema_metadata({"note": "asked for by 001000"})
+    with pa.ipc.new_file(str(tmp_path / "ids.arrow"), noted.schema) as file:
+        file.write_table(noted)
+    pq.write_table(noted, tmp_path / "ids.parquet")
+    assert occurrences(tmp_path / "ids.arrow", ["001000", "000100"]) == ["001000"]
+    assert occurrences(tmp_path / "ids.parquet", ["001000", "000100"]) == ["001000"]
+
+
 def test_a_customer_is_forgotten_in_postgres_and_by_every_file_beside(
     desk: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
