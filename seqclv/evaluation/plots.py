@@ -228,7 +228,9 @@ def _canvas(title: str, subtitle: str, size: tuple[float, float] = (8.4, 4.9)) -
     axes = figure.add_subplot()
     height = size[1]
     figure.subplots_adjust(left=0.1, right=0.97, top=1 - 0.82 / height, bottom=0.62 / height)
-    figure.text(0.03, 1 - 0.2 / height, title, fontsize=13, fontweight="bold", color=INK, va="top")
+    head = figure.text(0.03, 1 - 0.2 / height, title, fontsize=13, fontweight="bold", color=INK, va="top")
+    room = 0.93 * size[0] * figure.dpi / head.get_window_extent().width
+    head.set_fontsize(13 * min(room, 1.0))
     figure.text(0.03, 1 - 0.47 / height, subtitle, fontsize=9.5, color=GREY, va="top")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(GREY)

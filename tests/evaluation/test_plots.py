@@ -37,6 +37,14 @@ def cumulative(share):
     return actual, forecast
 
 
+def test_a_long_title_fits_the_plot():
+    random = np.random.default_rng(0)
+    forecast = np.linspace(1, 2, 400)
+    chart = decile_chart(forecast, random.permutation(forecast) * 1.3, "purchases in 273 days")
+    assert "steps between groups" in title(chart)
+    assert title(chart) in drawn(chart)
+
+
 def test_a_decile_chart_says_how_far_the_total_is_off():
     forecast = np.arange(1.0, 101.0)
     figure = decile_chart(0.9 * forecast, forecast, "purchases in 90 days")
