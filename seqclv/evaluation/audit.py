@@ -60,7 +60,10 @@ def audit(plan: AuditPlan, data: DataConfig, *, announce: Announce = lambda _: N
     asked = [name for name in plan.segment_by if name not in forecasts.frame.columns]
     own = () if data.customers is None else (*data.customers.categorical, *data.customers.numeric)
     asked = [name for name in asked if name not in own and name not in data.numeric]
-    columns = replace(data, merge=merge, categorical=tuple(dict.fromkeys((*data.categorical, *asked))))
+    required = data.require_columns and not asked  # whether the log has what is asked for `segments` says in its words
+    columns = replace(
+        data, merge=merge, categorical=tuple(dict.fromkeys((*data.categorical, *asked))), require_columns=required
+    )
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         announce("reading the log")
         events = open_log(columns, Path(workspace)).read()
@@ -75,7 +78,7 @@ def audit(plan: AuditPlan, data: DataConfig, *, announce: Announce = lambda _: N
         figures = [_figures(one, _past_spend(one, past)) for one in matured.values()]
         champion = _champion(plan.model)
         comparable = champion if champion and champion["comparable_with"] == judged else None
-        verdict = judge(figures[whole.index(judged)], comparable, drift["inputs"])
+        verdict = judge(figures[whole.index(judged)], comparable, drift["inputs"], seasonless=_seasonless(plan.model))
         by = [segments(name, main, past) for name in plan.segment_by]
         return {
             "cutoff": cutoff_text(forecasts.cutoff),
@@ -131,6 +134,10 @@ def _model(model: Bundle | None, forecasts: Forecasts) -> dict[str, Any]:
         "kind": manifest.get("kind") or (None if model is None else model.kind),
         "given_model_made_them": None if model is None or version is None else version == model.version,
     }
+
+
+def _seasonless(model: Bundle | None) -> bool:
+    return model is not None and not any(network.season.harmonics for network in model.networks)
 
 
 def _champion(model: Bundle | None) -> dict[str, Any] | None:

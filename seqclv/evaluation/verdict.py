@@ -27,6 +27,11 @@ COVERAGE_FLOOR = 0.80  # of ranges that should hold nine in ten
 AUC_FALL = 0.02
 GINI_FALL = 0.05
 _Z = 1.96
+_YEAR = 365  # days; a window that is shorter holds some months and not others
+_SEASON = (
+    "The model knows no yearly season, so the time of year alone may be the cause: compare with the same months of the "
+    "year before. Another training mends that only on a log of two years or more."
+)
 _AGE = "days_since_first_purchase"
 
 
@@ -52,7 +57,11 @@ class Verdict:
 
 
 def judge(
-    figures: Mapping[str, Any], champion: Mapping[str, Any] | None, drift: Mapping[str, Mapping[str, Any]]
+    figures: Mapping[str, Any],
+    champion: Mapping[str, Any] | None,
+    drift: Mapping[str, Mapping[str, Any]],
+    *,
+    seasonless: bool = False,
 ) -> Verdict:
     """The verdict on one matured horizon.
 
@@ -60,17 +69,21 @@ def judge(
         figures: of the horizon, as `seqclv.evaluation.audit` makes them.
         champion: the model's held-out figures at training time for a horizon of the same length, else None.
         drift: by input, as `seqclv.evaluation.drift` makes it.
+        seasonless: the model is known to know no yearly season.
     """
     ranking = [*_fallen(figures, champion), *_beaten(figures)]
-    off = [*_level(figures), *_churn(figures), *_width(figures)]
+    level = [*_level(figures), *_churn(figures)]
+    off = [*level, *_width(figures)]
     moved = [str(found["meaning"]) for name, found in drift.items() if found["psi"] >= STRONG and name != _AGE]
     look = _moved_words(moved)
+    if level and seasonless and figures["horizon_days"] < _YEAR:
+        look = (*look, _SEASON)
     if ranking:
         return Verdict("retrain", (*ranking, *off, *look))
     if off and moved:
         return Verdict("retrain", (*off, *look, "What is off was learned from customers unlike those of tonight."))
     if off:
-        return Verdict("recalibrate", (*off, "The ranking of customers still holds."))
+        return Verdict("recalibrate", (*off, *look, "The ranking of customers still holds."))
     return Verdict("keep", ("Level, ranking and probabilities are within their tolerances.", *look))
 
 

@@ -75,6 +75,15 @@ def test_the_lists_that_the_command_makes_are_measured(capsys, forecasts, model,
     assert measured["adjusted"]["low"] < measured["adjusted"]["effect"] < measured["adjusted"]["high"]
 
 
+def test_a_segment_that_the_log_lacks_is_refused_in_the_words_of_the_option(capsys, forecasts, small_log, tmp_path):
+    common = ["--forecasts", forecasts, "--transactions", small_log, "--out", tmp_path / "a.json", "--quiet"]
+    status, _, errors = run(capsys, "audit", *common, "--segment-by", "chanel")
+    assert status == 2
+    assert "A segment" in errors
+    assert "'chanel'" in errors
+    assert run(capsys, "audit", *common, "--segment-by", "channel")[0] == 0
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

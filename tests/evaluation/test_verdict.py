@@ -60,6 +60,16 @@ def test_changed_customers_make_of_a_wrong_level_a_reason_to_retrain():
     assert "purchases so far" in kept.reasons[-1]
 
 
+def test_a_model_without_a_season_is_not_blamed_for_the_time_of_year_alone():
+    off = but("spend", {"spend_bias": (0.12, 0.30)}, bias=0.2) | {"horizon_days": 90.0}
+    for drift in ({}, CHANGED):
+        assert any("time of year" in reason for reason in judge(off, TRAINING, drift, seasonless=True).reasons)
+        assert not any("time of year" in reason for reason in judge(off, TRAINING, drift).reasons)
+    year = off | {"horizon_days": 365.0}
+    assert not any("time of year" in reason for reason in judge(year, TRAINING, {}, seasonless=True).reasons)
+    assert not any("time of year" in reason for reason in judge(FINE, TRAINING, {}, seasonless=True).reasons)
+
+
 def test_without_figures_from_training_the_others_decide():
     assert judge(but("churn", {"churn_auc": (0.60, 0.64)}, auc=0.62), None, {}).word == "keep"
     assert judge(but("spend", {"gini_over_past_spend": (-0.09, -0.01)}), None, {}).word == "retrain"
