@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from seqclv.comparison import MODEL_NAMES
+from seqclv.evaluation.compare import OURS, PRIOR
 from seqclv.report.formats import count, date, days, money, off, people, percent
 
 
@@ -95,9 +96,12 @@ def _how_sure(document: Mapping[str, Any]) -> str:
 
 
 def _others(comparison: Mapping[str, Any]) -> str:
-    others = [row for row in comparison["rows"] if not row["ours"]]
-    names = [MODEL_NAMES.get(row["key"], row["key"]) for row in others]
-    return names[0] if len(names) == 1 else f"{len(names)} simpler methods"
+    keys = [row["key"] for row in comparison["rows"] if not row["ours"]]
+    simpler = [MODEL_NAMES.get(key, key) for key in keys if key not in (OURS, PRIOR)]
+    beside = [words for key, words in ((OURS, "the network"), (PRIOR, "the untrained prior")) if key in keys]
+    if simpler:
+        beside.insert(0, simpler[0] if len(simpler) == 1 else f"{len(simpler)} simpler methods")
+    return " and ".join(beside)
 
 
 def _monday(document: Mapping[str, Any]) -> str:

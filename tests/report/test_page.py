@@ -125,6 +125,17 @@ def test_what_is_not_known_has_no_section(model_only, backtest_only, backtest_re
     assert len(model_only[1]["summary"]) == 3
 
 
+def test_the_summary_counts_our_own_networks_among_no_simpler_methods(backtest_report):
+    sentence = backtest_report[1]["summary"][3]
+    assert len(backtest_report[1]["comparison"]["rows"]) == 6
+    assert "beside 4 simpler methods and the untrained prior" in sentence
+
+
+def test_a_stage_of_the_best_customers_stands_beside_the_gap_it_comes_from(model_report):
+    best = model_report[0].read_text().split('id="best"')[1].split("</thead>")[0]
+    assert best.index("Days since last") < best.index("Usual gap, days") < best.index("Stage")
+
+
 def test_a_reader_finds_the_four_answers(model_report):
     out, document = model_report
     text = " ".join(" ".join(Page(out.read_text()).text).split())
