@@ -38,13 +38,16 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     for expression in own.values():
         check_expression(expression)
     document: dict[str, Any] = {"matrix": matrix(values, args.horizon), "segments": [], "movements": {}}
-    console.show(_matrix_text(document["matrix"]))
     if own:
         document["segments"] = segment_table(values, own, args.horizon).to_pylist()
-        for row in document["segments"]:
-            console.show(f"{row['segment']}: {row['label']}  {row['customers']:,} customers, value {row['value']:,.2f}")
+    moved: list[str] = []
     if args.earlier is not None:
-        document["movements"] = _movements(args, console)
+        document["movements"], moved = _movements(args)
+    console.show(_matrix_text(document["matrix"]))
+    for row in document["segments"]:
+        console.show(f"{row['segment']}: {row['label']}  {row['customers']:,} customers, value {row['value']:,.2f}")
+    for line in moved:
+        console.show(line)
     if args.out is not None:
         with whole_file(Path(args.out)) as staging:
             staging.write_text(json.dumps(document, indent=2) + "\n")
@@ -61,10 +64,12 @@ def _matrix_text(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _movements(args: argparse.Namespace, console: Console) -> dict[str, Any]:
+def _movements(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """Who moved, for the document and in sentences."""
     from seqclv.value.segments import moved_share, movements
 
     result: dict[str, Any] = {}
+    lines = []
     rescored = None if args.rescored is None else Path(args.rescored)
     for column in ("tier", "stage"):
         rows = movements(
@@ -74,5 +79,5 @@ def _movements(args: argparse.Namespace, console: Console) -> dict[str, Any]:
         result[column] = {"rows": rows, "moved_share": shares}
         for cause, share in shares.items():
             why = "behaviour and model together" if cause == "both" else cause
-            console.show(f"{share:.1%} of the customers in both valuations changed their {column} ({why})")
-    return result
+            lines.append(f"{share:.1%} of the customers in both valuations changed their {column} ({why})")
+    return result, lines

@@ -58,7 +58,7 @@ def _add_terms(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--refund-share", type=float, metavar="SHARE", help="of spend that is given back; default: as in the history"
     )
-    group.add_argument("--currency", metavar="CODE", help="such as EUR; default: that of the log, else XXX")
+    group.add_argument("--currency", metavar="CODE", help="such as EUR; default: that of the log, else none (XXX)")
     group.add_argument("--currency-column", metavar="COLUMN", help="of the log; more than one currency is refused")
     group.add_argument("--no-residual", action="store_true", help="value the horizons only, not all the time after")
 
@@ -199,8 +199,11 @@ def _tiers(args: argparse.Namespace) -> tuple[tuple[str, ...], tuple[float, ...]
 
 def _summary(valued: "Valued") -> str:
     """The totals of the base and of its tiers, for people."""
+    from seqclv.value.money import NO_CURRENCY, in_currency
+
     document = valued.totals
-    lines = [f"{'value in ' + document['currency']:<26}{'customers':>10}{'expected':>16}{'9 in 10 between':>32}"]
+    head = in_currency("value in", document["currency"]).removesuffix(" in")
+    lines = [f"{head:<26}{'customers':>10}{'expected':>16}{'9 in 10 between':>32}"]
     for row in document["totals"]:
         wanted = row["quantity"] in ("value", "residual_value") and row["group_by"] in ("base", "tier")
         if not wanted:
@@ -209,6 +212,12 @@ def _summary(valued: "Valued") -> str:
         between = "-" if row["low"] is None else f"{row['low']:,.0f} and {row['high']:,.0f}"
         name = f"{row['group']}, {horizon}"
         lines.append(f"{name:<26}{row['customers']:>10,}{row['expected']:>16,.2f}{between:>32}")
+    if document["currency"] == NO_CURRENCY:
+        lines.append("\nThe log names no currency: --currency EUR puts one on the values.")
+    if any(row["horizon_days"] is None for row in document["totals"]):
+        lines.append(
+            "\n'for ever' assumes that customers go on for years as they did in the log: no window can check it."
+        )
     if document["level_spread"] is None:
         lines.append("\nThe intervals leave out the error that all customers share: give --level-spread.")
     if not valued.manifest["tiers"]["stored_in_model"]:

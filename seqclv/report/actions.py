@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from seqclv.report.formats import count, date, money, people, percent
-from seqclv.value.money import NO_CURRENCY
 
 if TYPE_CHECKING:
     from seqclv.report.subject import Subject
@@ -46,8 +45,7 @@ def lists_section(subject: "Subject") -> list[dict[str, Any]]:
 
 def _row(row: Mapping[Any, Any]) -> dict[str, Any]:
     names = ("rank", "customer_id", "score", "reason", "tier", "stage")
-    found = {name: row[name] if pd.notna(row[name]) else None for name in names}
-    return {**found, "reason": row["reason"].replace(f" {NO_CURRENCY}", "")}
+    return {name: row[name] if pd.notna(row[name]) else None for name in names}
 
 
 def monday_section(document: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -24,6 +24,7 @@ import duckdb
 
 from seqclv.errors import InputError
 from seqclv.value.database import chosen_horizon, open_values, require_one_currency
+from seqclv.value.money import in_currency
 
 BEHAVIOUR = ("new_customers", "no_longer_in_log", "lost", "more", "less")
 MEASURES = ("value", "residual_value", "contribution", "expected_spend")
@@ -63,7 +64,8 @@ class Bridge:
 
     def render(self) -> str:
         """Plain text for people."""
-        lines = [f"{self.measure} within {self.horizon_days:g} days, {self.currency}".ljust(44) + f"{'customers':>12}"]
+        head = in_currency(f"{self.measure} within {self.horizon_days:g} days,", self.currency).removesuffix(",")
+        lines = [head.ljust(44) + f"{'customers':>12}"]
         lines += [
             f"{row['step'].replace('_', ' '):<22}{row['amount']:>22,.2f}{row['customers']:>12,}"
             for row in self.to_dict()["steps"]

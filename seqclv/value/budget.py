@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from seqclv.predictive import FloatArray
 from seqclv.value.database import chosen_horizon, open_values
+from seqclv.value.money import in_currency
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,7 +79,8 @@ def budget_chart(curve: BudgetCurve, contacts: int) -> "Figure":
     axes = figure.add_subplot()
     figure.subplots_adjust(left=0.11, right=0.8, top=0.83, bottom=0.13)
     figure.text(0.03, 0.96, _title(curve, contacts), fontsize=13, fontweight="bold", color=INK, va="top")
-    note = f"value at risk within {curve.horizon_days:g} days, {curve.currency}; it is not what a contact saves"
+    of = in_currency("value at risk in", curve.currency).removesuffix(" in")
+    note = f"{of} within {curve.horizon_days:g} days; it is not what a contact saves"
     figure.text(0.03, 0.90, note, fontsize=9.5, color=GREY, va="top")
     lines = (
         ("value_at_risk", BLUE, "by value at risk", "-"),

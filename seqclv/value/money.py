@@ -70,6 +70,11 @@ class Economics:
     currency: str
 
 
+def in_currency(text: str, currency: str) -> str:
+    """A text of money with its currency, where one is known."""
+    return text if currency == NO_CURRENCY else f"{text} {currency}"
+
+
 def daily_rate(annual_rate: float) -> float:
     """The continuous rate per day that compounds to `annual_rate` in a year of 365.2425 days: ln(1 + r) / 365.2425."""
     return math.log1p(annual_rate) / DAYS_PER_YEAR

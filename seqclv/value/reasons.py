@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from seqclv.value.money import in_currency
+
 
 def reason(name: str, row: Mapping[str, Any]) -> str:
     """One sentence for a row of a table of values on the list `name`."""
@@ -15,6 +17,8 @@ def _rhythm(row: Mapping[str, Any]) -> str:
     last = f"last bought {_days(row['days_since_last'])} ago"
     if row["usual_gap_days"] is None:
         return f"bought once, {_days(row['days_since_last'])} ago"
+    if row["historic_transactions"] == 2:  # one gap is no habit
+        return f"bought twice, {_days(row['usual_gap_days'])} apart, {last}"
     return f"usually buys every {_days(row['usual_gap_days'])}, {last}"
 
 
@@ -44,4 +48,4 @@ def _days(days: float) -> str:
 
 
 def _money(amount: float, row: Mapping[str, Any]) -> str:
-    return f"{amount:,.2f} {row['currency']}"
+    return in_currency(f"{amount:,.2f}", row["currency"])

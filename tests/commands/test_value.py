@@ -137,3 +137,25 @@ def test_what_is_no_table_of_values_is_said(capsys, small_log, tmp_path):
     status, _, errors = run(capsys, "bridge", "--earlier", small_log, "--later", tmp_path / "none")
     assert status == 2
     assert "cannot be read" in errors
+
+
+def test_a_value_without_a_currency_says_so_in_words(capsys, model, small_log, tmp_path):
+    out = tmp_path / "v.parquet"
+    common = ["--model", model, "--transactions", small_log, "--cutoff", "2021-07-01", "--out", out, "--quiet"]
+    status, text, _ = run(capsys, "value", *common)
+    assert status == 0
+    assert "XXX" not in text
+    assert "The log names no currency" in text
+    assert "no window can check it" in text  # of all the time after
+    assert run(capsys, "lists", "--values", out, "--contacts", 10, "--out", tmp_path / "lists")[0] == 0
+    reasons = pd.read_csv(next((tmp_path / "lists").glob("*retention*.csv")))["reason"]
+    assert not reasons.str.contains("XXX").any()
+
+
+def test_segments_show_nothing_before_they_refuse(capsys, value, tmp_path):
+    out, _ = value("v.parquet")
+    (tmp_path / "segments.yaml").write_text("segments:\n  odd: no_such_column > 1\n")
+    status, text, errors = run(capsys, "segments", "--values", out, "--segments", tmp_path / "segments.yaml")
+    assert status == 2
+    assert "no_such_column" in errors
+    assert text == ""

@@ -71,6 +71,7 @@ def test_reasons_are_plain_words_from_the_numbers():
         "horizon_days": 90.0,
         "value_at_risk": 1234.5,
         "currency": "EUR",
+        "historic_transactions": 4.0,
         "expected_transactions": 2.34,
         "value": 99.0,
         "never_again_probability": 0.8,
@@ -82,6 +83,9 @@ def test_reasons_are_plain_words_from_the_numbers():
     )
     assert reason("growth", row).endswith("expected to buy 2.3 times in 90 days, worth 99.00 EUR.")
     assert "80% chance of never buying again" in reason("do_not_spend", row)
+    twice = reason("retention", row | {"historic_transactions": 2.0, "currency": "XXX"})
+    assert twice.startswith("bought twice, 23 days apart, last bought 61 days ago;")  # one gap is no habit
+    assert twice.endswith("which puts 1,234.50 at risk.")
     once = reason("retention", row | {"usual_gap_days": None, "days_since_last": 1.0})
     assert once.startswith("bought once, 1 day ago;")
 
