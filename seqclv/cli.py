@@ -42,15 +42,17 @@ def build_parser(names: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentPar
         prog="seqclv",
         description="Forecast each customer's purchases, spend and churn from transaction histories.",
         epilog="'seqclv COMMAND --help' shows the options of a command.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"seqclv {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
-        command = subparsers.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        about = summary[0].upper() + summary[1:] + "."
+        command = subparsers.add_parser(name, help=summary, description=about, allow_abbrev=False)
         if name in names:
             module = importlib.import_module(f"seqclv.commands.{name.replace('-', '_')}")
             module.add_arguments(command)
-            command.set_defaults(run=module.run)
+            command.set_defaults(run=module.run, refuse=command.error)
     return parser
 
 
@@ -58,7 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     asked = [word for word in arguments[:1] if word in COMMANDS]
-    args = build_parser(asked).parse_args(arguments)
+    parser = build_parser(asked)
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:  # refused by the command, whose options are then shown
+        getattr(args, "refuse", parser.error)(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         with interrupts() as check:
             summary = args.run(args, Console(quiet=args.quiet, json=args.json, check=check))

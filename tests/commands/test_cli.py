@@ -39,6 +39,15 @@ def test_every_command_explains_itself(command, capsys):
     assert "--json" in out
 
 
+@pytest.mark.parametrize("word", ["--cutof", "--chanel"])  # the first one is short for --cutoff
+def test_an_option_that_a_command_has_not_is_refused_with_the_commands_usage(capsys, word):
+    common = ["--model", "prior", "--transactions", "log.parquet", "--cutoff", "2021-10-01", "--out", "f.parquet"]
+    status, _, errors = run(capsys, "score", *common, word, "2021-09-01")
+    assert status == 2
+    assert errors.startswith("usage: seqclv score ")
+    assert f"unrecognized arguments: {word} 2021-09-01" in errors
+
+
 def test_a_log_is_simulated_prepared_and_scored(capsys, model, tmp_path):
     log, store, out = tmp_path / "log.parquet", tmp_path / "store", tmp_path / "forecasts.parquet"
     common = ["--customers", 50, "--start", "2021-01-01", "--days", 300, "--mean-events", 5, "--attributes"]
