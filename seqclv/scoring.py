@@ -103,6 +103,7 @@ def score_log(
             bundle = prior.shown(bundle, chunks, cutoff, fingerprint=store.fingerprint)
         found = (
             silence_before(cutoff, (store.first, store.last), store.arrays["timestamp"]),
+            prior.few_customers(bundle),
             _unknown(bundle, store.info),
             beyond_calendar(store.calendar, bundle.calendar, cutoff, horizons),
         )

@@ -77,6 +77,20 @@ def test_score_needs_no_training(small_log, tmp_path, capsys):
     assert (far["expected_spend"] >= near["expected_spend"]).all()
 
 
+@pytest.mark.parametrize("command", ["score", "value"])
+def test_whoever_asks_the_prior_of_a_tiny_base_hears_that_it_says_little(command, small_base, tmp_path, capsys):
+    frame = small_base.to_pandas()
+    told = {}
+    for customers in (3, 200):
+        first = frame.groupby("customer_id")["timestamp"].min().nsmallest(customers).index
+        frame[frame["customer_id"].isin(first)].to_parquet(tmp_path / "log.parquet")
+        common = ["--model", "prior", "--transactions", str(tmp_path / "log.parquet"), "--cutoff", CUTOFF]
+        assert main([command, *common, "--out", str(tmp_path / "out.parquet")]) == 0
+        told[customers] = capsys.readouterr().err
+    assert "warning: only 3 customers bought before the cutoff" in told[3]
+    assert "bought before the cutoff" not in told[200]
+
+
 def test_value_takes_the_prior_and_values_what_score_forecasts(small_log, tmp_path):
     common = ["--model", "prior", "--transactions", str(small_log), "--cutoff", CUTOFF, "--horizons", "90", "--quiet"]
     assert main(["value", *common, "--out", str(tmp_path / "values.parquet")]) == 0

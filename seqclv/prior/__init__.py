@@ -19,6 +19,7 @@ from seqclv.data.windows import to_timestamp
 from seqclv.errors import InputError
 
 NAME = "prior"  # what `--model` and `load` call it
+FEW = 100  # customers; smaller bases were not studied, see docs/prior.md
 UNTRAINED = "the prior, not trained on this log"  # how the model of a base that `shown` makes has begun
 DIRECTORY = Path(__file__).parent / "bundle"
 
@@ -41,6 +42,17 @@ def for_log(prior: Bundle, data: DataConfig) -> Bundle:
 def is_prior(bundle: Bundle) -> bool:
     """Whether a model is the prior, shown a base or not: then it has learned from no log."""
     return bundle.kind == "prior" or bundle.training.get("start") == UNTRAINED
+
+
+def few_customers(shown_bundle: Bundle) -> str | None:
+    """A warning where a base is smaller than any on which the prior has been judged; None for other models."""
+    customers = int(shown_bundle.training.get("customers", FEW))
+    if shown_bundle.training.get("start") != UNTRAINED or customers >= FEW:
+        return None
+    return (
+        f"warning: only {customers} {'customer' if customers == 1 else 'customers'} bought before the cutoff: a base "
+        f"of less than {FEW} says little of itself, and the forecasts are mostly what is usual in others"
+    )
 
 
 def shown(prior: Bundle, histories: Iterable[Events], cutoff: int, *, fingerprint: str = "") -> Bundle:

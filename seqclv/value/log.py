@@ -48,6 +48,8 @@ def value_log(
         if bundle.kind == "prior":
             bundle = prior.for_log(bundle, data)
             bundle = prior.shown(bundle, history_chunks(store, plan.cutoff, bundle.merge), plan.cutoff)
+            if (warning := prior.few_customers(bundle)) is not None:
+                announce(warning)
         with progress(store.customers) if progress else nullcontext(lambda _: None) as advance:
             return value_store(bundle, store, plan, out, advance=advance)
 
