@@ -2,7 +2,7 @@
 
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,17 +17,17 @@ from seqclv.bundle import Bundle, git_commit, load_bundle, save_bundle
 from seqclv.config import Config, DataConfig
 from seqclv.data.apart import require_apart
 from seqclv.data.covariates import beyond_calendar
-from seqclv.data.events import MICROSECONDS_PER_DAY, Events
+from seqclv.data.events import MICROSECONDS_PER_DAY
 from seqclv.data.freshness import silence_before
 from seqclv.data.store import events_from_frame, open_log
-from seqclv.data.storeinfo import StoreInfo
 from seqclv.data.windows import end_of_log, history, instant, to_timestamp
-from seqclv.errors import InputError, counted, offenders
+from seqclv.errors import InputError
 from seqclv.forecast.chunks import chunked, history_chunks
 from seqclv.forecast.engines.local import Execution, Scored, score_in
 from seqclv.forecast.forecaster import checked_horizons, forecast_rfm, forecast_table, predict
 from seqclv.forecast.sinks import sink_of
 from seqclv.forecast.threads import threads_kept
+from seqclv.forecast.told import told_of_log, unknown
 from seqclv.forecast.workplace import workplace
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def score_log(
             return score_with_spark(place, bundle, data, (cutoff, horizons), sink, execution)
         execution.announce("reading the log")
         store = open_log(data, place.log)
-        for sentence in _told_of_log(store.info.report):
+        for sentence in told_of_log(store.info.report):
             execution.announce(sentence)
         if bundle.kind == "prior":
             execution.announce("reading off the log what kind of base it is")
@@ -104,7 +104,7 @@ def score_log(
         found = (
             silence_before(cutoff, (store.first, store.last), store.arrays["timestamp"]),
             prior.few_customers(bundle),
-            _unknown(bundle, store.info),
+            unknown(bundle, store.info),
             beyond_calendar(store.calendar, bundle.calendar, cutoff, horizons),
         )
         for warning in filter(None, found):
@@ -112,35 +112,11 @@ def score_log(
         return score_in(place, bundle, store, (cutoff, horizons), sink, execution)
 
 
-def _told_of_log(report: Mapping[str, Any]) -> list[str]:
-    """What whoever scores must know of the log: rows that were set aside, feeds gone silent, levels that jumped."""
-    rejected, read = report["rows_rejected"], report["rows_read"]
-    reasons = counted(report["rejected_by_reason"])
-    told = [f"{rejected:,} of {read:,} rows were set aside: {reasons}"] if rejected else []
-    return told + [f"warning: {text}" for text in report["warnings"]]
-
-
 def _too_early(bundle: Bundle, cutoff: int) -> str:
     return (
         f"warning: the model was trained on events up to {to_timestamp(bundle.training_cutoff)}, after the cutoff "
         f"{to_timestamp(cutoff)}: its forecasts there know the future and say nothing about its quality"
     )
-
-
-def _unknown(bundle: Bundle, log: StoreInfo | Events) -> str | None:
-    """A warning that names what the model was trained with and the log has not; it counts as missing."""
-    schema = bundle.schema
-    if schema is None:
-        return None
-    known = {*log.numeric, *log.categorical, *log.static_numeric, *log.static_categorical}
-    names = [feature.name for feature in (*schema.numeric, *schema.static_numeric)]
-    names += [feature.name for feature in (*schema.categorical, *schema.static_categorical)]
-    missing = [f"attribute '{name}'" for name in names if name not in known]
-    if not set(schema.event_types) & set(log.further_types):
-        missing += [f"events '{name}'" for name in schema.event_types]
-    if not missing:
-        return None
-    return f"warning: the model was trained with what this log has not, and it counts as missing: {offenders(missing)}"
 
 
 @dataclass(frozen=True)
@@ -181,7 +157,7 @@ class Model:
         span = int(events.timestamp.min()), int(events.timestamp.max())
         found = (
             silence_before(instant_, span, events.timestamp),
-            _unknown(bundle, events),
+            unknown(bundle, events),
             beyond_calendar(events.calendar, bundle.calendar, instant_, days),
         )
         for warning in filter(None, found):

@@ -73,26 +73,36 @@ def mapped_log(connection: duckdb.DuckDBPyConnection, data: DataConfig) -> Mappe
     return _mapped(connection, data, found)
 
 
-def mapped_frame(connection: duckdb.DuckDBPyConnection, frame: "Frame", data: DataConfig) -> Mapped:
-    """A log in memory, in the flat form.
+def mapped_frame(
+    connection: duckdb.DuckDBPyConnection, frame: "Frame", data: DataConfig, origin: str = "the table"
+) -> Mapped:
+    """A log in memory, in the flat form; `origin` names it in messages.
 
     Raises:
         InputError: it is no table, or lacks a column that is named.
     """
     if data.sources:
         raise InputError("A log in memory is one table, but the configuration names sources: map its columns instead.")
-    source, names = _short_form(data), column_names(frame)
-    columns = _flat(data, source)
-    asked = list(needed_columns(columns))
+    source = _short_form(data)
+    asked = asked_columns(connection, data, column_names(frame))
+    relation = table_relation(connection, to_table(frame, asked), origin)
+    return _mapped(connection, data, [(source, _flat(data, source), relation)])
+
+
+def asked_columns(connection: duckdb.DuckDBPyConnection, data: DataConfig, names: Sequence[str]) -> tuple[str, ...]:
+    """The columns of a log of the flat form that are looked at; `names` are those it has.
+
+    Raises:
+        InputError: a filter is no expression.
+    """
+    asked = list(needed_columns(data))
     if not data.require_columns:
-        asked = [name for name in asked if name in names or name not in _dispensable(columns)]
-    if data.do_not_profile in names and data.do_not_profile not in asked:
-        asked.append(data.do_not_profile)
+        asked = [name for name in asked if name in names or name not in _dispensable(data)]
+    asked += [name for name in names if name == data.do_not_profile and name not in asked]
     if data.where is not None:
         filtered = {name.casefold() for name in columns_in(connection, data.where)}
         asked += [name for name in names if name.casefold() in filtered and name not in asked]
-    relation = table_relation(connection, to_table(frame, tuple(asked)), "the table")
-    return _mapped(connection, data, [(source, columns, relation)])
+    return tuple(asked)
 
 
 def named_places(data: DataConfig) -> list[str]:

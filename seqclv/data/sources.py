@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import duckdb
 import pyarrow as pa
@@ -30,6 +31,8 @@ DELIMITERS = (",", ";", "\t", "|")
 PARQUET_MAGIC = b"PAR1"
 GZIP_MAGIC = b"\x1f\x8b"
 FILE_COLUMN = "source_file"  # beside c0, c1, ...: where a row of a file comes from
+
+ParquetColumns: TypeAlias = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]  # names, types, partitions
 
 
 @dataclass(frozen=True)
@@ -115,9 +118,9 @@ def _file_relations(
         first = head(file, what)
         if not first:
             continue
-        if first == PARQUET_MAGIC or file.suffix.lower() in (".parquet", ".pq"):
-            names, types = _parquet_columns(file)
-            groups["parquet", names, types, partition_columns(file, names)].append(file)
+        if _says_parquet(file, first):
+            names, types, partitions = _parquet_columns(file)
+            groups["parquet", names, types, partitions].append(file)
         else:
             packed = first.startswith(GZIP_MAGIC)
             delimiter, names = _csv_columns(file, packed, needed)
@@ -162,12 +165,37 @@ def _group_relation(
     return Relation(scan, (*names, *partitions), types, origin, feed=path)
 
 
-def _parquet_columns(file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def is_parquet(file: Path) -> bool:
+    """Whether a file is read as Parquet: it says so in its first bytes or by its name."""
+    return _says_parquet(file, head(file))
+
+
+def _says_parquet(file: Path, first: bytes) -> bool:
+    return first == PARQUET_MAGIC or file.suffix.lower() in (".parquet", ".pq")
+
+
+def parquet_groups(files: Sequence[Path]) -> dict[ParquetColumns, list[Path]]:
+    """Parquet files by their columns, types and partitions; a file without a byte is passed over.
+
+    Raises:
+        InputError: a file is damaged, or none has a byte.
+    """
+    groups: dict[ParquetColumns, list[Path]] = defaultdict(list)
+    for file in files:
+        if head(file):
+            groups[_parquet_columns(file)].append(file)
+    if not groups:
+        raise InputError(f"A log must have rows, but {offenders(files)} is empty.")
+    return groups
+
+
+def _parquet_columns(file: Path) -> ParquetColumns:
     try:
         schema = pq.read_schema(file)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"A Parquet file must be whole, but '{file}' is damaged or no Parquet.") from error
-    return tuple(schema.names), tuple(str(kind) for kind in schema.types)
+    names = tuple(schema.names)
+    return names, tuple(str(kind) for kind in schema.types), partition_columns(file, names)
 
 
 def _csv_columns(file: Path, packed: bool, needed: frozenset[str]) -> tuple[str, tuple[str, ...]]:

@@ -66,13 +66,20 @@ def read_log(
     return stage(connection, mapped, until=until, key=key, required=True, delivery=delivery)
 
 
-def read_frame(connection: duckdb.DuckDBPyConnection, frame: "Frame", data: DataConfig, *, whole: bool = True) -> Log:
-    """Stage and validate a log in memory; of a part of a log (not `whole`) only columns are validated.
+def read_frame(
+    connection: duckdb.DuckDBPyConnection,
+    frame: "Frame",
+    data: DataConfig,
+    *,
+    whole: bool = True,
+    origin: str = "the table",
+) -> Log:
+    """Stage and validate a log in memory, `origin` in messages; of a part of one (not `whole`) only its columns.
 
     Raises:
         InputError: see `stage`.
     """
-    return stage(connection, mapped_frame(connection, frame, data), required=data.require_columns, whole=whole)
+    return stage(connection, mapped_frame(connection, frame, data, origin), required=data.require_columns, whole=whole)
 
 
 def stage(
