@@ -198,7 +198,10 @@ def test_small_chunks_give_the_same_values(
     monkeypatch.setattr(chunks, "CHUNK_CUSTOMERS", 37)
     model = small_bundle if kind == "network" else pareto
     many = value_store(model, small_store, make_plan(), tmp_path / "v.parquet")
-    pd.testing.assert_frame_equal(frame_of(many), frame_of(valued[kind]), rtol=1e-4, atol=1e-5)
+    one, other = frame_of(many), frame_of(valued[kind])
+    pd.testing.assert_frame_equal(one.drop(columns="tier"), other.drop(columns="tier"), rtol=1e-4, atol=1e-5)
+    moved = one["tier"] != other["tier"]  # whoever stands at a boundary may be a rounding before or behind it
+    assert moved.sum() <= len(many.tiers.bounds) * one["horizon_days"].nunique()
     old, new = (pd.DataFrame(v.totals["acquisition"]) for v in (valued[kind], many))
     pd.testing.assert_frame_equal(new, old, rtol=1e-4)
 
