@@ -1,5 +1,6 @@
 """The prior: it forecasts any log at once, in any currency and unit of time, and trainings start from it safely."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -98,6 +99,9 @@ def test_value_takes_the_prior_and_values_what_score_forecasts(small_log, tmp_pa
     values, forecasts = (pq.read_table(tmp_path / f"{name}.parquet").to_pandas() for name in ("values", "forecasts"))
     assert values["customer_id"].tolist() == forecasts["customer_id"].tolist()
     np.testing.assert_allclose(values["expected_transactions"], forecasts["expected_transactions"])
+    for name in ("values.parquet.manifest.json", "forecasts.parquet.manifest.json"):
+        manifest = json.loads((tmp_path / name).read_text())
+        assert (manifest["model"]["kind"], manifest["training_cutoff"]) == ("prior", None)
 
 
 def test_a_report_by_the_prior_says_that_it_learned_from_no_log(small_log, tmp_path):
@@ -151,6 +155,7 @@ SMALL_LOGS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:the log ends on")  # a single purchase long before the cutoff
 @pytest.mark.parametrize("name", SMALL_LOGS)
 def test_small_logs_get_sane_answers(name):
     lines = pd.DataFrame(SMALL_LOGS[name], columns=["customer_id", "timestamp", "amount"])

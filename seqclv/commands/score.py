@@ -59,8 +59,8 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     place = {"table": args.out_table, "engine": args.engine}
     scored = score_log(bundle, config.data, cutoff, horizons, args.out, execution=execution, **place)
     console.show(scored.summary.render())
-    if bundle.kind != "prior":
-        learned = scored.manifest["training_cutoff"]
+    learned = scored.manifest["training_cutoff"]
+    if learned is not None:
         console.show(f"\nThe model learned from events before {learned.removesuffix('T00:00:00')} only.")
     console.show(f"\n{scored.rows:,} forecasts of {scored.customers:,} customers are in {scored.out}")
     return {

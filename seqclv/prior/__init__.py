@@ -44,6 +44,19 @@ def is_prior(bundle: Bundle) -> bool:
     return bundle.kind == "prior" or bundle.training.get("start") == UNTRAINED
 
 
+def model_facts(bundle: Bundle) -> dict[str, object]:
+    """What a manifest says of the model; the prior has learned from no log, so that there is no end of its training."""
+    simulated = is_prior(bundle)
+    return {
+        "model": {
+            "kind": "prior" if simulated else bundle.kind,
+            "version": bundle.version,
+            "package_version": bundle.package_version,
+        },
+        "training_cutoff": None if simulated else to_timestamp(bundle.training_cutoff).isoformat(),
+    }
+
+
 def few_customers(shown_bundle: Bundle) -> str | None:
     """A warning where a base is smaller than any on which the prior has been judged; None for other models."""
     customers = int(shown_bundle.training.get("customers", FEW))

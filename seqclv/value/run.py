@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from seqclv import prior
 from seqclv.bundle import Bundle
 from seqclv.calibration import LevelSpread
 from seqclv.data.store import EventStore
@@ -226,8 +227,7 @@ def _fill_tiers(staging: Path, tiers: Tiers, spend: FloatArray, width: int) -> N
 
 def _manifest(bundle: Bundle, store: EventStore, plan: Plan, valuer: Valuer, tiers: Tiers) -> dict[str, Any]:
     return {
-        "model": {"kind": bundle.kind, "version": bundle.version, "package_version": bundle.package_version},
-        "training_cutoff": to_timestamp(bundle.training_cutoff).isoformat(),
+        **prior.model_facts(bundle),
         "cutoff": to_timestamp(plan.cutoff).isoformat(),
         "horizons_days": list(valuer.horizons_days),
         "log": {"fingerprint": store.fingerprint, "customers": store.customers},

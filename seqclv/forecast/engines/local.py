@@ -16,6 +16,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import torch
 
+from seqclv import prior
 from seqclv.bundle import Bundle, save_bundle
 from seqclv.data.covariates import require_calendar
 from seqclv.data.store import EventStore
@@ -184,8 +185,7 @@ def usable_cores() -> int:
 def manifest_facts(bundle: Bundle, log: Mapping[str, Any], job: Job, customers: int) -> dict[str, Any]:
     """What the manifest says of every scoring; the sink may add to it."""
     return {
-        "model": {"kind": bundle.kind, "version": bundle.version, "package_version": bundle.package_version},
-        "training_cutoff": to_timestamp(bundle.training_cutoff).isoformat(),
+        **prior.model_facts(bundle),
         "cutoff": to_timestamp(job.cutoff).isoformat(),
         "horizons_days": list(job.horizons_days),
         "log": dict(log),
