@@ -36,6 +36,7 @@ from seqclv.evaluation.compare import (
 from seqclv.evaluation.figures import evaluation_figures, save_figures
 from seqclv.evaluation.scores import sections
 from seqclv.forecast.threads import threads_kept
+from seqclv.forecast.told import told_of_log
 from seqclv.scoring import open_model
 from seqclv.training.train import retrained, train_bundle
 
@@ -126,6 +127,8 @@ def train(
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         announce("reading the log")
         log = open_log(config.data, Path(workspace))
+        for sentence in told_of_log(log.info.report):
+            announce(sentence)
         config = replace(config, data=as_prepared(config.data, log.info))
         events = backtesting.learned_from(log, config.training.max_customers, announce)
         config = with_window(config, events)
@@ -276,7 +279,10 @@ def evaluate(
         )
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         announce("reading the log")
-        events = open_log(data, Path(workspace)).read()
+        log = open_log(data, Path(workspace))
+        for sentence in told_of_log(log.info.report):
+            announce(sentence)
+        events = log.read()
         backtesting.check_window(events, start, horizon_days, bundle.merge)
         window = held_out(events, start, horizon_days, bundle.merge)
         bundle = prior.shown(bundle, [window.history], start)

@@ -146,9 +146,12 @@ def with_log_columns(config: "Config", args: argparse.Namespace) -> "Config":
 
 def _log(data: "DataConfig", args: argparse.Namespace) -> dict[str, Any]:
     """Changes to the data section: a log named by the options takes the place of the one that the section names."""
+    from seqclv.data.sql import is_database
+
     given = _given(args, _DATA_OPTIONS)
     _require_raw(given, given.get("transactions", data.transactions))
-    if "transactions" in given:
+    files_alone = "transactions" in given and not any(map(is_database, given["transactions"]))
+    if files_alone or "table" in given or "query" in given:  # in place of what the section asks a database
         given = {"query": None, "table": None, **given}
     if "transactions" in given and data.sources:
         plain = data.without_places()

@@ -193,7 +193,7 @@ def as_number(relation: Relation, name: str, decimal: str = ".") -> str:
 
 def _with_point(text: str) -> str:
     """A number with a decimal comma as one with a point; a point that parts no thousands makes it none."""
-    parted = f"regexp_full_match({text}, '[+-]?\\d{{1,3}}({_THOUSANDS}\\d{{3}})+(,\\d*)?')"
+    parted = f"regexp_full_match({text}, '[+-]?[1-9]\\d{{0,2}}({_THOUSANDS}\\d{{3}})+(,\\d*)?')"
     whole = f"CASE WHEN {parted} THEN regexp_replace({text}, '{_THOUSANDS}', '', 'g') ELSE {text} END"
     return f"CASE WHEN {parted} OR NOT contains({text}, '.') THEN replace({whole}, ',', '.') END"
 

@@ -81,8 +81,12 @@ def make_tables(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def mentions_forgotten(text: str) -> str:
-    """SQL that tells whether a text holds the id of somebody who is forgotten."""
-    held = f"strlen(customer) >= {TELLING_BYTES} AND contains({text}, customer)"
+    """SQL that tells whether a text holds the id of somebody who is forgotten; digits beside a digit are another id."""
+    first, last = (f"CASE WHEN {end}(customer, 1) BETWEEN '0' AND '9' THEN" for end in ("left", "right"))
+    alone = (
+        f"coalesce({first} '(^|[^0-9])' END, '') || regexp_escape(customer) || coalesce({last} '($|[^0-9])' END, '')"
+    )
+    held = f"strlen(customer) >= {TELLING_BYTES} AND contains({text}, customer) AND regexp_matches({text}, {alone})"
     return f"EXISTS (SELECT 1 FROM {FORGOTTEN} WHERE {held} OR {text} = customer)"
 
 

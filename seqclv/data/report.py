@@ -162,7 +162,7 @@ def _jumped(feed: str, jump: Jump) -> str:
 def _strayed(found: Stray) -> str:
     return (
         f"{found.rows:,} rows lie on {isodate(found.first)} or later, {found.first - found.last:,} days after all "
-        f"others: where their years are wrong, leave them out with --until {isodate(found.last + 1)}."
+        f"others: where their years are wrong, leave them out by seqclv prepare --until {isodate(found.last + 1)}."
     )
 
 

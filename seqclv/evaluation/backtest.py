@@ -43,6 +43,7 @@ from seqclv.evaluation.figures import evaluation_figures, save_figures
 from seqclv.evaluation.pieces import Piece, load_pieces, save_pieces
 from seqclv.files import whole_file
 from seqclv.forecast.threads import threads_kept
+from seqclv.forecast.told import told_of_log
 from seqclv.training.train import train_bundle
 
 Announce = Callable[[str], None]
@@ -87,6 +88,8 @@ def backtest(
     say("reading the log")
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         store = open_log(config.data, Path(workspace))
+        for sentence in told_of_log(store.info.report):
+            say(sentence)
         return _run_all(config, plan, store, out, quiet, say)
 
 

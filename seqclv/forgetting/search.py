@@ -2,9 +2,9 @@
 
 An id is searched for as UTF-8 text in the bytes of any file and, where these are packed, in the texts of the cells of
 Parquet and Arrow files. An id below `TELLING_BYTES` stands in numbers and words by chance: of it, whole cells of
-Parquet, Arrow and CSV files are searched alone, and whole strings of JSON. An id of digits stands in longer numbers by
-chance, and in the texts of a column that lie side by side ('000010', '000011': 001000): bytes with a digit beside them
-are another number; the cells tell whether it is the id's own.
+Parquet, Arrow and CSV files are searched alone, and whole strings of JSON. Where an id begins or ends with a digit, a
+digit beside it makes it another id ('customer-1' in 'customer-10'), or two texts of a column that lie side by side
+('000010', '000011': 001000); the cells tell whether it is the id's own.
 """
 
 import csv
@@ -24,6 +24,7 @@ from seqclv.data.privacy import TELLING_BYTES
 _BATCH_ROWS = 65_536
 PARQUET_SUFFIXES = (".parquet", ".pq", "")
 _MAGIC = b"PAR1"
+_DIGITS = "0123456789"
 
 
 def occurrences(path: Path, ids: Sequence[str]) -> list[str]:
@@ -56,20 +57,15 @@ def _in_bytes(path: Path, ids: Sequence[str]) -> Iterator[str]:
 
 
 def _alone(name: str) -> bytes:
-    """What finds an id; one of digits only where it is no part of a longer number."""
-    text = re.escape(name.encode())
-    return rb"(?<![0-9])(?<![0-9]\.)" + text + rb"(?![0-9])" if _is_number(name) else text
+    """What finds an id; a digit at its end only where no digit goes on."""
+    before = rb"(?<![0-9])(?<![0-9]\.)" if name[0] in _DIGITS else b""
+    return before + re.escape(name.encode()) + (rb"(?![0-9])" if name[-1] in _DIGITS else b"")
 
 
 def _holds(column: pa.Array, name: str) -> pa.Array:
     """Which cells hold an id, alone or in a text."""
-    if _is_number(name):
-        return pc.match_substring_regex(column, f"(^|[^0-9]){name}($|[^0-9])")
-    return pc.match_substring(column, name)
-
-
-def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdigit()
+    before, after = "(^|[^0-9])" * (name[0] in _DIGITS), "($|[^0-9])" * (name[-1] in _DIGITS)
+    return pc.match_substring_regex(column, before + re.escape(name) + after)
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:

@@ -24,6 +24,7 @@ from seqclv.evaluation.matured import Forecasts, read_forecasts
 from seqclv.forecast.chunks import chunked
 from seqclv.forecast.drivers import report_drivers
 from seqclv.forecast.forecaster import checked_horizons, forecast_table, predict
+from seqclv.forecast.told import told_of_log
 from seqclv.report.held_out import held_out, held_out_of_model
 from seqclv.report.stability import between_networks, between_seeds
 from seqclv.report.subject import HeldOut, Log, ReportOptions, Subject
@@ -58,6 +59,8 @@ def subject_of_model(
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         announce("reading the log")
         store = open_log(_columns(data, options), Path(workspace))
+        for sentence in told_of_log(store.info.report):
+            announce(sentence)
         log = read_log(store)
         if cutoff is None:
             cutoff = end_of_log(int(log.events.timestamp.max(initial=0)))

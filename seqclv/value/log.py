@@ -15,6 +15,7 @@ from seqclv.data.store import open_log
 from seqclv.data.windows import to_timestamp
 from seqclv.errors import InputError
 from seqclv.forecast.chunks import history_chunks
+from seqclv.forecast.told import told_of_log
 from seqclv.tiers import Tiers
 from seqclv.value.log_columns import with_terms
 from seqclv.value.run import Plan, Valued, value_store
@@ -43,6 +44,8 @@ def value_log(
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         announce("reading the log")
         store = open_log(with_terms(replace(data, require_columns=False), plan.terms), Path(workspace))
+        for sentence in told_of_log(store.info.report):
+            announce(sentence)
         if silence := silence_before(plan.cutoff, (store.first, store.last), store.arrays["timestamp"]):
             announce(silence)
         if bundle.kind == "prior":

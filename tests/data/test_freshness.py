@@ -21,7 +21,15 @@ def test_a_log_that_ends_on_the_eve_of_the_cutoff_is_fresh() -> None:
 
 def test_a_daily_log_that_ends_a_week_before_the_cutoff_is_told_with_its_last_day() -> None:
     said = told(np.arange(19_000, 19_100), 19_107)
-    assert said is not None and said.startswith("warning: the log ends on 2022-04-17, 7 whole days before")
+    assert said is not None and said.startswith(
+        "warning: the last event before the cutoff 2022-04-25 00:00:00 is of 2022-04-17, 7 whole days earlier"
+    )
+
+
+def test_rows_of_a_far_future_hide_no_silence() -> None:
+    days = np.append(np.arange(19_000, 19_100), 23_000)
+    assert told(days, 19_100) is None
+    assert told(days, 19_150) == told(days[:-1], 19_150) is not None
 
 
 def test_a_sparse_log_may_be_as_silent_as_it_was_before() -> None:
@@ -48,6 +56,6 @@ def test_a_cutoff_far_behind_the_log_is_told_even_quietly(tmp_path, capsys) -> N
     frame.to_csv(tmp_path / "log.csv", index=False)
     words = ["score", "--model", "prior", "--transactions", str(tmp_path / "log.csv"), "--quiet"]
     assert main([*words, "--cutoff", "2024-03-01", "--out", str(tmp_path / "f.csv")]) == 0
-    assert "the log ends" not in capsys.readouterr().err
+    assert "the last event before" not in capsys.readouterr().err
     assert main([*words, "--cutoff", "2025-03-01", "--out", str(tmp_path / "f.csv")]) == 0
-    assert "warning: the log ends on 2024-02-29, 365 whole days" in capsys.readouterr().err
+    assert "is of 2024-02-29, 365 whole days earlier" in capsys.readouterr().err

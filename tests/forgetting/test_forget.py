@@ -130,6 +130,19 @@ def test_digits_of_a_longer_number_are_no_id(tmp_path: Path) -> None:
     assert occurrences(tmp_path / "notes.txt", ["001000"]) == ["001000"]
 
 
+@pytest.mark.parametrize(
+    ("gone", "others"), [("customer-1", ["customer-10", "customer-2"]), ("100001", ["5100001", "77"])]
+)
+def test_whoever_is_named_like_the_forgotten_keeps_all_rows(gone: str, others: list[str], tmp_path: Path) -> None:
+    rows = "".join(f"{name},2024-01-01,5\n" for name in (gone, *others)) + f"{others[0]},bad,5\n{gone},bad,5\n"
+    (tmp_path / "log.csv").write_text("customer_id,timestamp,amount\n" + rows + f"{others[0]},7\n{gone},7\n")
+    data = DataConfig(transactions=(str(tmp_path / "log.csv"),), max_reject_share=1.0)
+    store = build_store(data, tmp_path / "store").path
+    assert main(["forget", "--customer", gone, "--store", str(store)]) == 0
+    left = pq.read_table(store / "rejects.parquet").to_pylist()
+    assert sorted(filter(None, (row["customer_id"] or row["line"] for row in left))) == [others[0], f"{others[0]},7"]
+
+
 def test_an_id_beside_the_cells_of_a_packed_file_is_found(tmp_path: Path) -> None:
     names = pa.table({"customer_id": [f"{i:06d}" for i in range(30)]})
     noted = names.replace_schema_metadata({"note": "asked for by 001000"})
