@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from seqclv import prior
 from seqclv.bundle import Bundle, load_bundle, save_bundle
 from seqclv.config import Config, DataConfig
+from seqclv.data.apart import require_apart
 from seqclv.data.covariates import missing_columns
 from seqclv.data.events import MICROSECONDS_PER_DAY, Events
 from seqclv.data.honoured import as_prepared
@@ -124,6 +125,8 @@ def train(
     from seqclv.tracking.runs import tracked_run
     from seqclv.tracking.store import open_store
 
+    if out is not None:
+        require_apart(out, config.data)
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         announce("reading the log")
         log = open_log(config.data, Path(workspace))

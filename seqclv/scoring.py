@@ -19,7 +19,9 @@ from seqclv.data.apart import require_apart
 from seqclv.data.covariates import beyond_calendar
 from seqclv.data.events import MICROSECONDS_PER_DAY
 from seqclv.data.freshness import silence_before
-from seqclv.data.store import events_from_frame, open_log
+from seqclv.data.honoured import as_prepared
+from seqclv.data.store import events_from_frame, is_store, open_log
+from seqclv.data.storeinfo import read_info
 from seqclv.data.windows import end_of_log, history, instant, to_timestamp
 from seqclv.errors import InputError
 from seqclv.forecast.chunks import chunked, history_chunks
@@ -219,7 +221,10 @@ def fit_classical(
     if kind not in classical.KINDS:
         raise InputError(f"A classical model is {' or '.join(classical.KINDS)}, but {kind!r} was asked for.")
     days = tuple(checked_horizons(horizons))
-    config = Config(data=DataConfig(**columns), horizons_days=days)
+    columns_of = DataConfig(**columns)
+    if isinstance(data, str | Path) and is_store(data):
+        columns_of = as_prepared(columns_of, read_info(Path(data)))
+    config = Config(data=columns_of, horizons_days=days)
     table, end = _summarized(data, config.data, cutoff)
     model = classical.fit_classical(kind, table)
     return Model(

@@ -66,11 +66,11 @@ def require_same_rules(data: DataConfig, store: EventStore, key: PseudonymKey | 
         "match_on": (data.match_on, info.match_on),
         "watch": (data.watch, info.watch),
         "do_not_profile": (data.do_not_profile, info.do_not_profile),
-        "the table of identities": (_given(bool(data.identities)), _given(bool(data.identities) or info.identities)),
+        "the table of identities": (_given(bool(data.identities)), _given(bool(data.identities or info.identities))),
         "the check of the key of pseudonyms": (None if key is None else key.check, info.pseudonym_check),
     }
-    if not data.sources and info.filters:  # of several sources, a delivery may be of those without a filter
-        pairs["where"] = (data.where, data.where if data.where in info.filters else " or ".join(info.filters))
+    if not data.sources and data.where is None and "" not in (info.filters or ("",)):
+        pairs["where"] = (None, " or ".join(info.filters or ()))  # of several sources, those come that had news
     other = [
         f"{name} is {_told(ours)}, not {_told(theirs)}" for name, (ours, theirs) in pairs.items() if ours != theirs
     ]
@@ -136,12 +136,13 @@ class Replaced:
 
     forgotten: int = 0  # rows of the store of days that the delivery does not hold
     late: int = 0  # the delivery's rows before these days
+    replaces: bool = True
 
 
 def replaced(log: Log, store: EventStore, replace_from: int | None) -> Replaced:
     """Leave out what a delivery repeats (see `seqclv.data.repeats`), and count what it replaces."""
     if replace_from is None:
-        return Replaced()
+        return Replaced(replaces=False)
     forgotten = _not_delivered(log, store, replace_from)
     return Replaced(forgotten, leave_out_repeats(log, store, _lines(store), replace_from))
 
@@ -162,10 +163,10 @@ def delivery_warnings(store: EventStore, counts: Counts, found: Replaced, duplic
     if found.late:
         warnings.append(
             f"{found.late:,} rows of this delivery lie before --replace-from: each was added unless the store held it "
-            "already, the same in every column."
+            "already, the same in every column and from a file of the same types."
         )
     repeats = duplicates - int(store.info.report["exact_duplicates"])
-    if repeats > 0.5 * counts.kept:
+    if repeats > 0.5 * counts.kept and not found.replaces:
         warnings.append(
             f"{repeats:,} of the {counts.kept:,} rows of this delivery repeat rows exactly, most likely of an earlier "
             "one: days that are delivered again need --replace-from."

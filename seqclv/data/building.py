@@ -92,11 +92,14 @@ def build(
 
 def _marks(data: DataConfig, key: PseudonymKey | None, earlier: StoreInfo | None) -> Marks:
     """What is done to the rows of `data` on their way into a store, and was done to those that it holds."""
-    filters = (*filters_of(data), *(earlier.filters if earlier else ()))
+    filters, identities = filters_of(data), data.identities is not None
+    if earlier is not None:
+        filters = tuple(sorted({*filters, *(earlier.filters or ("",))}))
+        identities = identities or bool(earlier.identities)
     return Marks(
         pseudonym_check=None if key is None else key.check,
-        filters=tuple(sorted(set(filters))),
-        identities=data.identities is not None or (earlier is not None and earlier.identities),
+        filters=filters,
+        identities=identities,
     )
 
 

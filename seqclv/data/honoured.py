@@ -10,13 +10,23 @@ from seqclv.errors import InputError
 
 
 def filters_of(data: DataConfig) -> tuple[str, ...]:
-    """The expressions by which rows of a log are left out, each once, sorted."""
-    return tuple(sorted({where for where in (data.where, *(one.where for one in data.sources)) if where is not None}))
+    """The filters of all sources of a log, each once, sorted; '' is that of a source without."""
+    return tuple(sorted({where or "" for where in ([one.where for one in data.sources] or [data.where])}))
 
 
 def as_prepared(data: DataConfig, info: StoreInfo) -> DataConfig:
-    """`data` with the store's rules of cancellations, by which a model of it must read whatever log it is given."""
-    return replace(data, cancellation_days=info.cancellation_days, match_on=info.match_on)
+    """`data` with the rules of its store, by which a model that learns from it must read whatever log it is given.
+
+    Filters of several sources are not among them: each is of the columns of its own.
+    """
+    alone = info.filters[0] or None if info.filters is not None and len(info.filters) == 1 else None
+    return replace(
+        data,
+        cancellation_days=info.cancellation_days,
+        match_on=info.match_on,
+        do_not_profile=info.do_not_profile,
+        where=data.where if data.sources else data.where or alone,
+    )
 
 
 def require_honoured(data: DataConfig, info: StoreInfo, path: Path) -> None:
@@ -39,7 +49,7 @@ def require_honoured(data: DataConfig, info: StoreInfo, path: Path) -> None:
     if other := list(_otherwise(data, info)):
         raise InputError(
             f"A prepared store is used by the rules it was prepared with, but '{path}' was prepared "
-            f"{'; '.join(other)}: prepare it anew, or leave that out."
+            f"{'; '.join(other)}: prepare it anew by the rules of the configuration or the model."
         )
 
 
@@ -59,14 +69,19 @@ def _missing(data: DataConfig, info: StoreInfo) -> list[str]:
 
 def _otherwise(data: DataConfig, info: StoreInfo) -> Iterator[str]:
     """How the store was prepared, where `data` says otherwise."""
-    if data.do_not_profile is not None and info.do_not_profile is None:
-        yield f"without do_not_profile={data.do_not_profile}"
+    if data.do_not_profile is not None and data.do_not_profile != info.do_not_profile:
+        had = "" if info.do_not_profile is None else f", but with {info.do_not_profile}"
+        yield f"without do_not_profile={data.do_not_profile}{had}"
     if data.cancellation_days and data.cancellation_days != info.cancellation_days:
         yield f"with cancellation_days={info.cancellation_days:g}, not {data.cancellation_days:g}"
     if data.cancellation_days and set(data.match_on) != set(info.match_on):
         yield f"with match_on={list(info.match_on)}, not {list(data.match_on)}"
-    if data.identities is not None and not info.identities:
+    if data.identities is not None and info.identities is False:
         yield "without a table of identities"
-    for expression in filters_of(data):
-        if expression not in info.filters:
-            yield f'without the filter "{expression}"'
+    asked = filters_of(data)
+    if info.filters is not None and asked not in (("",), info.filters):
+        yield f"with {_quoted(info.filters)}, not with {_quoted(asked)}"
+
+
+def _quoted(filters: tuple[str, ...]) -> str:
+    return " and ".join(f'the filter "{expression}"' if expression else "no filter" for expression in filters)

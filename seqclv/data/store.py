@@ -252,9 +252,10 @@ def append_store(
     from seqclv.data.append import require_same_rules
     from seqclv.data.building import Delivery, build
 
+    out = Path(out).resolve()  # a link to a store stays one
     earlier = open_store(out)
     require_same_rules(data, earlier, key)
-    return open_store(build(data, Path(out), until=until, delivery=Delivery(earlier, replace_from), key=key))
+    return open_store(build(data, out, until=until, delivery=Delivery(earlier, replace_from), key=key))
 
 
 def open_log(data: DataConfig, workspace: str | Path, *, of_purchases: bool = True) -> EventStore:

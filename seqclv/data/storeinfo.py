@@ -17,8 +17,8 @@ class Marks:
     """What was done to the rows of a store before they came into it."""
 
     pseudonym_check: str | None = None
-    filters: tuple[str, ...] = ()
-    identities: bool = False
+    filters: tuple[str, ...] | None = None
+    identities: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +45,9 @@ class StoreInfo:
     calendar: tuple[str, ...] = ()  # columns
     do_not_profile: str | None = None  # the column by which customers were left out
     pseudonym_check: str | None = None  # of the key (`seqclv.pseudonyms`) where ids are pseudonyms
-    filters: tuple[str, ...] = ()  # the expressions by which rows were left out, each once, sorted
-    identities: bool = False  # whether a table of identities was applied
+    # The filters of all sources and deliveries, each once, sorted; '' is that of one without; None: an older store.
+    filters: tuple[str, ...] | None = None
+    identities: bool | None = None  # whether a table of identities was applied
 
     @property
     def marks(self) -> Marks:
@@ -76,8 +77,8 @@ def read_info(root: Path) -> StoreInfo:
         fields["categorical"] = {name: tuple(words) for name, words in fields["categorical"].items()}
         fields["static_numeric"] = tuple(fields.get("static_numeric", ()))
         fields["static_categorical"] = {n: tuple(words) for n, words in fields.get("static_categorical", {}).items()}
-        for name in ("calendar", "filters"):
-            fields[name] = tuple(fields.get(name, ()))
+        fields["calendar"] = tuple(fields.get("calendar", ()))
+        fields["filters"] = None if fields.get("filters") is None else tuple(fields["filters"])
         return StoreInfo(**fields)
     except PermissionError as error:
         raise InputError(f"A store must be readable, but '{error.filename}' is not: ask its owner.") from error

@@ -135,7 +135,7 @@ def stage(
     )
     if whole:
         require_one_zone(zones(connection), [one.columns.timestamp for one in mapped.sources])
-        if counts.read or not delivery:
+        if counts.read > counts.filtered + objections.rows or not delivery:
             customers = [one.columns.customer_id for one in mapped.sources]
             examples = partial(_examples, connection, mapped, legible=key is None)
             require_usable(counts, data.max_reject_share, customers, examples)

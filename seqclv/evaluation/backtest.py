@@ -24,7 +24,9 @@ import pyarrow.parquet as pq
 from seqclv.bundle import Bundle, save_bundle
 from seqclv.comparison import FURTHER_BASELINES
 from seqclv.config import Config
+from seqclv.data.apart import require_apart
 from seqclv.data.events import MICROSECONDS_PER_DAY, Events
+from seqclv.data.honoured import as_prepared
 from seqclv.data.sampling import read_sample
 from seqclv.data.store import EventStore, open_log
 from seqclv.data.windows import end_of_log, history, to_timestamp
@@ -85,11 +87,13 @@ def backtest(
     say = announce or (lambda _: None)
     out = Path(out)
     _require_ours(out)
+    require_apart(out, config.data)
     say("reading the log")
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         store = open_log(config.data, Path(workspace))
         for sentence in told_of_log(store.info.report):
             say(sentence)
+        config = replace(config, data=as_prepared(config.data, store.info))
         return _run_all(config, plan, store, out, quiet, say)
 
 

@@ -103,14 +103,16 @@ def _remove_empty(directories: list[Path]) -> None:
 def _locked(path: Path, what: str) -> int:
     """An open file descriptor of the lock, which this process now holds."""
     while True:
+        made = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.mkdir(mode=0o700, exist_ok=True)
+            made = True
             _require_own(path)
             handle = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:  # the last holder has just removed the directory
-            continue
         except OSError as error:
+            if made and isinstance(error, FileNotFoundError):  # the last holder has just removed the directory
+                continue
             raise InputError(f"Forecasts must go where one may write, but {what} cannot be: {error}.") from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

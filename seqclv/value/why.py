@@ -22,6 +22,7 @@ import pyarrow.csv as pacsv
 from seqclv.bundle import Bundle
 from seqclv.card import calendar_effects
 from seqclv.config import DataConfig
+from seqclv.data.apart import require_apart
 from seqclv.data.feature_names import in_words
 from seqclv.data.store import open_log
 from seqclv.data.windows import history, to_timestamp
@@ -57,6 +58,8 @@ def why_log(
     """
     if out is not None and (out.suffix.lower() not in SUFFIXES or out.is_dir()):
         raise InputError(f"--out names a file that ends in .csv or .json, but it is '{out}': name such a file.")
+    if out is not None:
+        require_apart(out, data)
     (horizon,) = checked_horizons([bundle.horizon_days if plan.horizon_days is None else plan.horizon_days])
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
         announce("reading the log")

@@ -34,6 +34,14 @@ def test_forecasts_never_lie_where_the_log_is_read(
         require_apart(out, data)
 
 
+def test_links_and_addresses_lead_to_the_same_folder(log: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(log.parent)
+    for source in (f"{tmp_path}/link/*.csv", f"{tmp_path}/link/../logs/*.csv", log.as_uri(), log.parent.as_uri()):
+        for out in (log, log.parent / "f.csv")[: 1 if source == log.as_uri() else 2]:
+            with pytest.raises(InputError, match="must lie apart"):
+                require_apart(out, DataConfig(transactions=(source,)))
+
+
 def test_forecasts_lie_in_no_store_and_in_no_table_beside_the_log(log: Path, tmp_path: Path) -> None:
     build_store(DataConfig(transactions=(str(log),)), tmp_path / "store")
     beside = CustomersConfig(files=(str(tmp_path / "c.csv"),), numeric={"age": "age"})

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from seqclv.cli import main
-from seqclv.config import CustomersConfig, DataConfig, IdentitiesConfig
-from seqclv.data.honoured import as_prepared
+from seqclv.config import CustomersConfig, DataConfig, IdentitiesConfig, SourceConfig
+from seqclv.data.honoured import as_prepared, filters_of
 from seqclv.data.store import append_store, build_store, open_log
 from seqclv.errors import InputError
+from seqclv.scoring import fit_classical
 
 LOG = pd.DataFrame(
     {
@@ -18,6 +19,7 @@ LOG = pd.DataFrame(
         "timestamp": ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"],
         "amount": [10.0, 20.0, 5.0, -10.0],
         "code": ["x", "POST", "y", "x"],
+        "no": [None, None, None, None],
     }
 )
 FILTER = "code <> 'POST'"
@@ -37,7 +39,7 @@ def identities(tmp_path: Path) -> IdentitiesConfig:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"where": FILTER}, "without the filter"),
+        ({"where": FILTER}, "with no filter, not with the filter"),
         ({"cancellation_days": 30.0}, "cancellation_days=0, not 30"),
         ({"table": "orders"}, "asked of a database"),
         ({"query": "SELECT 1"}, "asked of a database"),
@@ -66,7 +68,38 @@ def test_a_store_prepared_with_all_that_is_asked_for_is_taken(data: DataConfig, 
 def test_a_model_of_a_store_reads_raw_logs_by_its_rules_of_cancellations(data: DataConfig, tmp_path: Path) -> None:
     info = build_store(replace(data, cancellation_days=30.0, match_on=("code",)), tmp_path / "store").info
     learned = as_prepared(data, info)
-    assert (learned.cancellation_days, learned.match_on) == (30.0, ("code",))
+    assert (learned.cancellation_days, learned.match_on, learned.where) == (30.0, ("code",), None)
+    info = build_store(replace(data, where=FILTER, do_not_profile="no"), tmp_path / "store").info
+    learned = as_prepared(data, info)
+    assert (learned.cancellation_days, learned.where, learned.do_not_profile) == (0.0, FILTER, "no")
+
+
+def test_a_classical_model_of_a_store_keeps_its_rules(data: DataConfig, tmp_path: Path) -> None:
+    build_store(replace(data, where=FILTER), tmp_path / "store")
+    assert fit_classical("bg_nbd", str(tmp_path / "store")).bundle.config.data.where == FILTER
+
+
+def test_a_filter_that_comes_later_or_for_one_source_alone_is_not_that_of_the_store(
+    data: DataConfig, tmp_path: Path
+) -> None:
+    build_store(data, tmp_path / "store")
+    assert append_store(replace(data, where=FILTER), tmp_path / "store").info.filters == ("", FILTER)
+    files = data.transactions
+    sources = (SourceConfig(files=files, amount="amount"), SourceConfig(files=files, amount="amount", where=FILTER))
+    both = replace(data, transactions=(), sources=sources)
+    build_store(both, tmp_path / "two")
+    for place in ("store", "two"):
+        with pytest.raises(InputError, match="with no filter and the filter"):
+            open_log(DataConfig(transactions=(str(tmp_path / place),), where=FILTER), tmp_path)
+    assert filters_of(both) == ("", FILTER)
+
+
+def test_a_delivery_of_which_the_filter_leaves_nothing_changes_nothing(data: DataConfig, tmp_path: Path) -> None:
+    rules = replace(data, where=FILTER)
+    before = build_store(rules, tmp_path / "store").fingerprint
+    LOG[LOG["code"] == "POST"].to_csv(tmp_path / "services.csv", index=False)
+    after = append_store(replace(rules, transactions=(str(tmp_path / "services.csv"),)), tmp_path / "store")
+    assert after.fingerprint == before
 
 
 def test_a_delivery_without_the_filter_or_the_identities_of_the_store_is_refused(
