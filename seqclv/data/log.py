@@ -10,6 +10,7 @@ import pyarrow as pa
 from seqclv.config import DataConfig
 from seqclv.data.archive import BATCH_ROWS, ordered_batches
 from seqclv.data.columns import MALFORMED, NO_CUSTOMER
+from seqclv.data.copies import copied
 from seqclv.data.counts import Counts
 from seqclv.data.events import MICROSECONDS_PER_DAY
 from seqclv.data.identities import unmatched
@@ -113,6 +114,7 @@ class Log:
             **findings(inspection),
         )
         doubts = [*remarks(report.to_dict()), *map(without_value, counts.empty)]
+        doubts += copied(self.connection, counts.kept, duplicates, by_file=not self.data.watch)
         if self.data.identities is not None and not counts.relabelled:
             doubts += filter(None, [unmatched(self.connection)])
         doubts += filter(None, [passed_over(self.passed_over)])

@@ -77,8 +77,8 @@ def _starts(pattern: str, what: str) -> list[Path]:
     shown = without_credentials(pattern)
     if "://" in pattern:
         raise InputError(
-            f"A {what} must lie in files of this machine or in a database, but '{shown}' is neither: copy or mount it "
-            "(only score --engine spark reads such places)."
+            f"A {what} must lie in files of this machine, named by their paths, or in a database, but '{shown}' is "
+            "neither: copy or mount it (only score --engine spark reads such places)."
         )
     path = Path(pattern)
     starts = [path] if path.exists() else [Path(match) for match in glob.glob(pattern, recursive=True)]

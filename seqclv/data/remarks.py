@@ -7,7 +7,7 @@ from seqclv.data.places import DATA_SUFFIXES
 from seqclv.errors import offenders
 
 _SHOWN = 5  # kinds of event
-_MOST_REPEATS = 0.5  # of the rows; so many has a log that was joined with itself
+_UNREADABLE = 0.5  # of the rows of a customers table
 
 
 def remarks(report: Mapping[str, Any]) -> Iterator[str]:
@@ -15,15 +15,6 @@ def remarks(report: Mapping[str, Any]) -> Iterator[str]:
     nothing_bought = no_purchase(report)
     if nothing_bought is not None:
         yield f"this log has no purchase, a transaction line above zero; {nothing_bought}."
-    if report["exact_duplicates"] >= _MOST_REPEATS * report["rows_kept"]:
-        yield _repeated(report["exact_duplicates"], report["rows_kept"])
-
-
-def _repeated(repeats: int, rows: int) -> str:
-    return (
-        f"{repeats:,} of {rows:,} rows repeat another one exactly and count again: where a file was put together with "
-        "itself or lies there twice, remove the copy."
-    )
 
 
 def without_value(attribute: str) -> str:
@@ -45,7 +36,12 @@ def passed_over(names: Sequence[str]) -> str | None:
 
 
 def without_customer(counts: Mapping[str, int], customers: int) -> Iterator[str]:
-    """A warning for a customers table that has nobody of a log; `counts` are of `seqclv.data.tables`."""
+    """Warnings for a customers table that says nothing; `counts` are of `seqclv.data.tables`."""
+    if counts.get("unreadable numbers", 0) >= _UNREADABLE * counts.get("rows", 0) > 0:
+        yield (
+            f"the customers table has {counts['unreadable numbers']:,} numbers in {counts['rows']:,} rows that cannot "
+            "be read and are missing: its cells must read like 1234.56, or with data.decimal ',' like 1.234,56."
+        )
     if counts.get("rows") and counts["customers of the log without a row"] == customers:
         yield (
             f"the customers table has {counts['rows']:,} rows, but none of a customer of the log: compare its ids with "

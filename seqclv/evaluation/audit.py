@@ -137,7 +137,9 @@ def _model(model: Bundle | None, forecasts: Forecasts) -> dict[str, Any]:
 
 
 def _seasonless(model: Bundle | None) -> bool:
-    return model is not None and not any(network.season.harmonics for network in model.networks)
+    return (
+        model is not None and bool(model.networks) and not any(network.season.harmonics for network in model.networks)
+    )
 
 
 def _champion(model: Bundle | None) -> dict[str, Any] | None:

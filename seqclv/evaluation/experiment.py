@@ -78,7 +78,9 @@ def read_lists(path: Path, cutoff: int) -> "pd.DataFrame":
 
 def _require_cutoff(path: Path, made: "pd.Series[Any]", cutoff: int) -> None:
     """Refuse lists of another time: their window is another one, and the forecasts may know what the contacts did."""
-    other = sorted({str(cutoff_) for cutoff_ in made.dropna().unique() if instant(cutoff_) != cutoff})
+    what = f"cutoff of a list in '{path}'"
+    said = [cutoff_ for cutoff_ in made.dropna().unique() if str(cutoff_).strip()]
+    other = sorted({str(cutoff_) for cutoff_ in said if instant(cutoff_, what=what) != cutoff})
     if other:
         raise InputError(
             f"Lists are measured over the window of the forecasts, which begins on {cutoff_text(cutoff)}, but '{path}' "

@@ -1,5 +1,6 @@
 """A store is used by the rules it was prepared with, or refused."""
 
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from seqclv.cli import main
 from seqclv.config import CustomersConfig, DataConfig, IdentitiesConfig, SourceConfig
 from seqclv.data.honoured import as_prepared, filters_of
-from seqclv.data.store import append_store, build_store, open_log
+from seqclv.data.store import append_store, build_store, open_log, open_store
 from seqclv.errors import InputError
 from seqclv.scoring import fit_classical
 
@@ -122,6 +123,18 @@ def test_options_of_a_raw_log_are_refused_beside_a_store(
     words = ["score", "--model", "prior", "--transactions", str(tmp_path / "store"), "--cutoff", "2024-02-01"]
     assert main([*words, option, "amount", "--out", str(tmp_path / "f.csv")]) == 2
     assert f"{option} say" in capsys.readouterr().err
+
+
+def test_a_query_of_the_configuration_is_asked_of_the_database_of_an_option(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "shop.db") as shop:
+        LOG.to_sql("orders", shop, index=False)
+    shop.close()
+    (tmp_path / "q.yaml").write_text("data:\n  query: SELECT * FROM orders WHERE amount > 5\n")
+    words = ["prepare", "--config", str(tmp_path / "q.yaml"), "--transactions", f"sqlite:///{tmp_path}/shop.db"]
+    assert main([*words, "--out", str(tmp_path / "asked"), "--quiet", "--json"]) == 0
+    assert main([*words, "--table", "orders", "--out", str(tmp_path / "all"), "--quiet", "--json"]) == 0
+    rows = [open_store(tmp_path / name).info.report["rows_kept"] for name in ("asked", "all")]
+    assert rows == [2, 4]
 
 
 def test_a_log_named_by_an_option_takes_the_place_of_the_query_of_the_configuration(

@@ -85,6 +85,32 @@ def test_a_log_that_was_joined_with_itself_is_told(tmp_path: Path) -> None:
     assert warned(tmp_path, pd.concat([LOG, LOG[:80]])) == []
 
 
+def test_line_items_that_repeat_honestly_are_no_copies(tmp_path: Path) -> None:
+    visits = LOG.loc[LOG.index.repeat([1, 3, 3] * 30)]  # three equal cups on a day, without the hour
+    assert warned(tmp_path, visits) == []
+    assert warned(tmp_path, pd.concat([LOG[:2], LOG[:2]])) == []
+
+
+def test_exports_that_overlap_are_told_by_name(tmp_path: Path) -> None:
+    log = LOG.assign(amount=range(1, 91))
+    (tmp_path / "exports").mkdir()
+    log.to_csv(tmp_path / "exports/orders.csv", index=False)
+    log[:-2].to_csv(tmp_path / "exports/orders (1).csv", index=False)
+    store = build_store(DataConfig(transactions=(str(tmp_path / "exports"),)), tmp_path / "store")
+    [warning] = [text for text in store.info.report["warnings"] if "count again" in text]
+    assert warning.startswith("88 of 178 rows repeat another one exactly")
+    assert "orders.csv'" in warning and "orders (1).csv'" in warning
+
+
+def test_a_customers_table_whose_numbers_cannot_be_read_is_told(tmp_path: Path) -> None:
+    table = pd.DataFrame({"customer_id": LOG["customer_id"].unique()}).assign(score="0,5")
+    table.to_csv(tmp_path / "customers.csv", index=False)
+    customers = CustomersConfig(files=(str(tmp_path / "customers.csv"),), numeric={"score": "score"})
+    [warning] = warned(tmp_path, LOG, customers=customers)
+    assert "numbers in" in warning and "cannot be read" in warning
+    assert warned(tmp_path, LOG, customers=customers, decimal=",") == []
+
+
 def test_a_few_rows_of_a_far_future_are_told_with_the_option_that_leaves_them_out(tmp_path: Path) -> None:
     days = pd.date_range("2023-01-01", periods=200).repeat(2)
     log = pd.DataFrame({"customer_id": [f"c{i % 50}" for i in range(400)], "timestamp": days, "amount": range(1, 401)})
@@ -92,7 +118,7 @@ def test_a_few_rows_of_a_far_future_are_told_with_the_option_that_leaves_them_ou
     [warning] = warned(tmp_path, pd.concat([log, future]))
     assert warning == (
         "3 rows lie on 2042-01-01 or later, 6,741 days after all others: where their years are wrong, leave them out "
-        "with --until 2023-07-20."
+        "by seqclv prepare --until 2023-07-20."
     )
     both = pd.concat([log.assign(shop="north"), log.assign(shop="south"), future.assign(shop="north")])
     assert warned(tmp_path, both, watch=("shop",)) == [warning]  # the other shop is not dead

@@ -252,7 +252,8 @@ def amounts(tmp_path: Path, written: list[str], **options: object) -> list[float
 
 def test_amounts_with_a_decimal_comma_are_read_where_it_is_said(tmp_path: Path) -> None:
     written = ["8,50", "1.234,56", "-1.234.567", "7", "1 234,5", "1\u00a0234,5", ",5", "1e3", "8.50", "1,2,3", "1.23,4"]
-    expected = [8.5, 1234.56, -1234567, 7, 1234.5, 1234.5, 0.5, 1000, None, None, None]
+    written += ["0.500", "-0.125", "01.500"]  # no groups of thousands
+    expected = [8.5, 1234.56, -1234567, 7, 1234.5, 1234.5, 0.5, 1000, *[None] * 6]
     assert amounts(tmp_path, written, decimal=",") == expected
     assert amounts(tmp_path, ["8,50", "8.50", "1.234"]) == [None, 8.5, 1.234]
 
