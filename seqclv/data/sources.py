@@ -192,7 +192,7 @@ def parquet_groups(files: Sequence[Path]) -> dict[ParquetColumns, list[Path]]:
 def _parquet_columns(file: Path) -> ParquetColumns:
     try:
         schema = pq.read_schema(file)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"A Parquet file must be whole, but '{file}' is damaged or no Parquet.") from error
     names = tuple(schema.names)
     return names, tuple(str(kind) for kind in schema.types), partition_columns(file, names)

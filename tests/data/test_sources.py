@@ -212,6 +212,14 @@ def test_a_file_of_another_format_is_refused_with_its_name(tmp_path, name, conte
         store_of(tmp_path, tmp_path / name)
 
 
+def test_a_parquet_file_whose_names_are_no_text_is_refused(tmp_path):
+    path = tmp_path / "log.parquet"
+    ROWS.rename(columns={"channel": "channel_zz"}).to_parquet(path)
+    path.write_bytes(path.read_bytes().replace(b"channel_zz", b"channel_\xa9z"))
+    with pytest.raises(InputError, match="A Parquet file must be whole"):
+        store_of(tmp_path, path)
+
+
 @pytest.mark.parametrize(
     "url", ["s3://bucket/log.parquet", "gs://bucket/log", "abfss://box@store/log", "https://x/l.csv"]
 )
