@@ -33,7 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--engine", choices=("local", "spark"), default="local", help="this machine, or PySpark; default: local"
     )
     parser.add_argument(
-        "--workers", type=int, metavar="N", help="processes at most; default: one for each core that may be used"
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes of the local engine at most; default: one for each core that may be used",
     )
     parser.add_argument(
         "--accelerator", choices=("auto", "cpu", "gpu"), default="auto", help="default: auto, a GPU if there is one"
