@@ -17,7 +17,7 @@ from seqclv.data.covariates import missing_columns
 from seqclv.data.events import MICROSECONDS_PER_DAY, Events
 from seqclv.data.honoured import as_prepared
 from seqclv.data.mapping import named_places
-from seqclv.data.store import EventStore, open_log
+from seqclv.data.store import EventStore
 from seqclv.data.windows import end_of_log, instant, to_timestamp
 from seqclv.errors import InputError
 from seqclv.evaluation import backtest as backtesting
@@ -37,7 +37,7 @@ from seqclv.evaluation.compare import (
 from seqclv.evaluation.figures import evaluation_figures, save_figures
 from seqclv.evaluation.scores import sections
 from seqclv.forecast.threads import threads_kept
-from seqclv.forecast.told import told_of_log
+from seqclv.forecast.told import opened
 from seqclv.scoring import open_model
 from seqclv.training.train import retrained, train_bundle
 
@@ -128,10 +128,7 @@ def train(
     if out is not None:
         require_apart(out, config.data)
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
-        announce("reading the log")
-        log = open_log(config.data, Path(workspace))
-        for sentence in told_of_log(log.info.report):
-            announce(sentence)
+        log = opened(config.data, Path(workspace), announce)
         config = replace(config, data=as_prepared(config.data, log.info))
         events = backtesting.learned_from(log, config.training.max_customers, announce)
         config = with_window(config, events)
@@ -281,11 +278,7 @@ def evaluate(
             f"{cutoff_text(bundle.training_cutoff)}, after {cutoff_text(start)}: take a later cutoff or another model."
         )
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
-        announce("reading the log")
-        log = open_log(data, Path(workspace))
-        for sentence in told_of_log(log.info.report):
-            announce(sentence)
-        events = log.read()
+        events = opened(data, Path(workspace), announce).read()
         backtesting.check_window(events, start, horizon_days, bundle.merge)
         window = held_out(events, start, horizon_days, bundle.merge)
         bundle = prior.shown(bundle, [window.history], start)

@@ -29,7 +29,7 @@ from seqclv.forecast.engines.local import Execution, Scored, score_in
 from seqclv.forecast.forecaster import checked_horizons, forecast_rfm, forecast_table, predict
 from seqclv.forecast.sinks import sink_of
 from seqclv.forecast.threads import threads_kept
-from seqclv.forecast.told import told_of_log, unknown
+from seqclv.forecast.told import opened, unknown
 from seqclv.forecast.workplace import workplace
 
 if TYPE_CHECKING:
@@ -94,10 +94,7 @@ def score_log(
             from seqclv.forecast.engines.spark import score_with_spark
 
             return score_with_spark(place, bundle, data, (cutoff, horizons), sink, execution)
-        execution.announce("reading the log")
-        store = open_log(data, place.log)
-        for sentence in told_of_log(store.info.report):
-            execution.announce(sentence)
+        store = opened(data, place.log, execution.announce)
         if bundle.kind == "prior":
             execution.announce("reading off the log what kind of base it is")
             bundle = prior.for_log(bundle, data)

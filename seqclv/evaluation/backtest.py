@@ -28,7 +28,7 @@ from seqclv.data.apart import require_apart
 from seqclv.data.events import MICROSECONDS_PER_DAY, Events
 from seqclv.data.honoured import as_prepared
 from seqclv.data.sampling import read_sample
-from seqclv.data.store import EventStore, open_log
+from seqclv.data.store import EventStore
 from seqclv.data.windows import end_of_log, history, to_timestamp
 from seqclv.errors import InputError
 from seqclv.evaluation.compare import (
@@ -45,7 +45,7 @@ from seqclv.evaluation.figures import evaluation_figures, save_figures
 from seqclv.evaluation.pieces import Piece, load_pieces, save_pieces
 from seqclv.files import whole_file
 from seqclv.forecast.threads import threads_kept
-from seqclv.forecast.told import told_of_log
+from seqclv.forecast.told import opened
 from seqclv.training.train import train_bundle
 
 Announce = Callable[[str], None]
@@ -88,11 +88,8 @@ def backtest(
     out = Path(out)
     _require_ours(out)
     require_apart(out, config.data)
-    say("reading the log")
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
-        store = open_log(config.data, Path(workspace))
-        for sentence in told_of_log(store.info.report):
-            say(sentence)
+        store = opened(config.data, Path(workspace), say)
         config = replace(config, data=as_prepared(config.data, store.info))
         return _run_all(config, plan, store, out, quiet, say)
 

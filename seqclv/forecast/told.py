@@ -1,9 +1,12 @@
 """What whoever scores must be told of a log, in sentences, before its forecasts are trusted."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from seqclv.bundle import Bundle
+from seqclv.config import DataConfig
+from seqclv.data.store import EventStore, open_log
 from seqclv.errors import counted, offenders
 
 
@@ -29,6 +32,15 @@ class Described(Protocol):
     @property
     def further_types(self) -> Iterable[str]:
         """Event types beside purchases."""
+
+
+def opened(data: DataConfig, workspace: Path, announce: Callable[[str], None]) -> EventStore:
+    """Open the log that `data` names (see `seqclv.data.store.open_log`), and tell what it gives reason to doubt."""
+    announce("reading the log")
+    store = open_log(data, workspace)
+    for sentence in told_of_log(store.info.report):
+        announce(sentence)
+    return store
 
 
 def told_of_log(report: Mapping[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ from seqclv import prior
 from seqclv.bundle import Bundle, load_bundle
 from seqclv.config import DataConfig
 from seqclv.data.events import Events, FloatArray
-from seqclv.data.store import EventStore, open_log
+from seqclv.data.store import EventStore
 from seqclv.data.windows import end_of_log, history, to_timestamp
 from seqclv.errors import InputError
 from seqclv.evaluation.compare import key_of
@@ -24,7 +24,7 @@ from seqclv.evaluation.matured import Forecasts, read_forecasts
 from seqclv.forecast.chunks import chunked
 from seqclv.forecast.drivers import report_drivers
 from seqclv.forecast.forecaster import checked_horizons, forecast_table, predict
-from seqclv.forecast.told import told_of_log
+from seqclv.forecast.told import opened
 from seqclv.report.held_out import held_out, held_out_of_model
 from seqclv.report.stability import between_networks, between_seeds
 from seqclv.report.subject import HeldOut, Log, ReportOptions, Subject
@@ -57,10 +57,7 @@ def subject_of_model(
     if bundle.kind == "prior":
         bundle = prior.for_log(bundle, data)
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
-        announce("reading the log")
-        store = open_log(_columns(data, options), Path(workspace))
-        for sentence in told_of_log(store.info.report):
-            announce(sentence)
+        store = opened(_columns(data, options), Path(workspace), announce)
         log = read_log(store)
         if cutoff is None:
             cutoff = end_of_log(int(log.events.timestamp.max(initial=0)))
@@ -137,8 +134,7 @@ def subject_of_backtest(
     log, held, worth = None, None, None
     if data is not None:
         with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
-            announce("reading the log")
-            store = open_log(_columns(data, options), Path(workspace))
+            store = opened(_columns(data, options), Path(workspace), announce)
             log = read_log(store)
             announce("comparing with what happened")
             held = _checked_held_out(bundle, forecasts, log)

@@ -11,11 +11,10 @@ from seqclv.bundle import Bundle, load_bundle, save_bundle
 from seqclv.config import DataConfig
 from seqclv.data.apart import require_apart
 from seqclv.data.freshness import silence_before
-from seqclv.data.store import open_log
 from seqclv.data.windows import to_timestamp
 from seqclv.errors import InputError
 from seqclv.forecast.chunks import history_chunks
-from seqclv.forecast.told import told_of_log
+from seqclv.forecast.told import opened
 from seqclv.tiers import Tiers
 from seqclv.value.log_columns import with_terms
 from seqclv.value.run import Plan, Valued, value_store
@@ -42,10 +41,7 @@ def value_log(
             f"{to_timestamp(plan.cutoff)}: its forecasts there know the future"
         )
     with tempfile.TemporaryDirectory(prefix="seqclv-") as workspace:
-        announce("reading the log")
-        store = open_log(with_terms(replace(data, require_columns=False), plan.terms), Path(workspace))
-        for sentence in told_of_log(store.info.report):
-            announce(sentence)
+        store = opened(with_terms(replace(data, require_columns=False), plan.terms), Path(workspace), announce)
         if silence := silence_before(plan.cutoff, (store.first, store.last), store.arrays["timestamp"]):
             announce(silence)
         if bundle.kind == "prior":
