@@ -20,7 +20,7 @@ def require_apart(out: str | Path, data: DataConfig) -> None:
     """
     if isinstance(out, str) and is_database(out):
         return
-    place = Path(out).absolute().resolve()
+    place = Path(out).resolve()
     tables = (data.customers, data.calendar, data.identities)
     read = [*named_places(data), *(file for table in tables if table is not None for file in table.files)]
     inside = [parent for parent in place.parents if is_store(parent)]
@@ -44,4 +44,4 @@ def _holds(source: str, place: Path) -> bool:
 def _resolved(pattern: Path) -> Path:
     """A pattern whose directories before the first wildcard are resolved."""
     plain = next(parent for parent in (pattern, *pattern.parents) if not glob.has_magic(str(parent)))
-    return plain.absolute().resolve() / pattern.relative_to(plain)
+    return plain.resolve() / pattern.relative_to(plain)

@@ -19,13 +19,13 @@ from seqclv.config import DataConfig
 from seqclv.data.archive import LINES_FILE
 from seqclv.data.columns import MALFORMED, attribute_columns
 from seqclv.data.counts import Counts, kept
-from seqclv.data.database import quoted, run
+from seqclv.data.database import run
 from seqclv.data.events import FIRST_FURTHER_TYPE, MICROSECONDS_PER_DAY
 from seqclv.data.identities import TABLE as IDENTITY
 from seqclv.data.log import REJECT_COLUMNS, Log
 from seqclv.data.privacy import TABLE as UNPROFILED
 from seqclv.data.privacy import Objections, mentions_forgotten
-from seqclv.data.repeats import leave_out_repeats
+from seqclv.data.repeats import leave_out_repeats, lines_of, rejects_of
 from seqclv.data.report import isoformat
 from seqclv.data.store import REJECTS_FILE, EventStore
 from seqclv.data.transactions import recounted
@@ -66,9 +66,10 @@ def require_same_rules(data: DataConfig, store: EventStore, key: PseudonymKey | 
         "match_on": (data.match_on, info.match_on),
         "watch": (data.watch, info.watch),
         "do_not_profile": (data.do_not_profile, info.do_not_profile),
-        "the table of identities": (_given(bool(data.identities)), _given(bool(data.identities or info.identities))),
         "the check of the key of pseudonyms": (None if key is None else key.check, info.pseudonym_check),
     }
+    if info.identities and data.identities is None:
+        pairs["the table of identities"] = ("not given", "given")
     if not data.sources and data.where is None and "" not in (info.filters or ("",)):
         pairs["where"] = (None, " or ".join(info.filters or ()))  # of several sources, those come that had news
     other = [
@@ -83,10 +84,6 @@ def require_same_rules(data: DataConfig, store: EventStore, key: PseudonymKey | 
 
 def _sorted(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(names))
-
-
-def _given(whether: bool) -> str:
-    return "given" if whether else "not given"
 
 
 def _told(value: object) -> str:
@@ -122,12 +119,7 @@ def _not_delivered(log: Log, store: EventStore, replace_from: int) -> int:
 
 def _rows(log: Log, store: EventStore, chosen: str) -> int:
     """The number of the store's kept rows that the rest of a query chooses."""
-    return int(run(log.connection, f"SELECT count(*) FROM {_lines(store)} {chosen}")[0][0])
-
-
-def _lines(store: EventStore) -> str:
-    """SQL of the store's kept rows, an item of a FROM clause."""
-    return f"read_parquet({quoted(str(store.path / LINES_FILE))})"
+    return int(run(log.connection, f"SELECT count(*) FROM {lines_of(store)} {chosen}")[0][0])
 
 
 @dataclass(frozen=True)
@@ -144,7 +136,7 @@ def replaced(log: Log, store: EventStore, replace_from: int | None) -> Replaced:
     if replace_from is None:
         return Replaced(replaces=False)
     forgotten = _not_delivered(log, store, replace_from)
-    return Replaced(forgotten, leave_out_repeats(log, store, _lines(store), replace_from))
+    return Replaced(forgotten, leave_out_repeats(log, store, replace_from))
 
 
 def delivery_warnings(store: EventStore, counts: Counts, found: Replaced, duplicates: int) -> list[str]:
@@ -199,10 +191,9 @@ def with_earlier(log: Log, store: EventStore, *, replace_from: int | None) -> Lo
         _rejected_rows(store, names, [f"r{own.index(n)}" if n in own else None for n in originals], replace_from),
     ]
     run(log.connection, f"CREATE VIEW staged AS {' UNION ALL '.join(parts)}")
-    rejects = quoted(str(store.path / REJECTS_FILE))
     run(
         log.connection,
-        f"INSERT INTO malformed SELECT line FROM read_parquet({rejects}) "
+        f"INSERT INTO malformed SELECT line FROM {rejects_of(store)} "
         f"WHERE reason = '{MALFORMED}' AND NOT coalesce({mentions_forgotten('line')}, false)",
     )
     return recounted(log, originals, _left_out_earlier(log, store, replace_from))
@@ -263,7 +254,7 @@ def _kept_rows(
     chosen = ", ".join(changed.get(name, f"kept.{name}") for name in names)
     bound = "" if replace_from is None else f" AND ts < {replace_from}"
     mine = f"{changed.get('customer', 'kept.customer')} NOT IN (SELECT customer FROM {UNPROFILED})"
-    return f"SELECT {chosen} FROM {_lines(store)} AS kept{joins} WHERE {mine}{bound}"
+    return f"SELECT {chosen} FROM {lines_of(store)} AS kept{joins} WHERE {mine}{bound}"
 
 
 def _rejected_rows(
@@ -278,11 +269,10 @@ def _rejected_rows(
     raw = ", ".join(field or "NULL::VARCHAR" for field in fields)
     filled = {"reason": "reason", "raw": f"[{raw}]", "ts": "epoch_us(instant)"}
     chosen = ", ".join(filled.get(name, "NULL") for name in names)
-    rejects = quoted(str(store.path / REJECTS_FILE))
     bound = "" if replace_from is None else f" AND coalesce(epoch_us(instant) < {replace_from}, true)"
     # Which cell is the id is not known for all sources: a row with an objecting customer's id anywhere is left out.
     cells = f"[{', '.join(f'r{i}' for i in range(own))}]"
     if own:
         bound += f" AND NOT list_has_any({cells}, (SELECT coalesce(list(customer), []) FROM {UNPROFILED}))"
         bound += f" AND NOT {mentions_forgotten(f'array_to_string({cells}, chr(10))')}"
-    return f"SELECT {chosen} FROM read_parquet({rejects}) AS t({aliases}) WHERE reason <> '{MALFORMED}'{bound}"
+    return f"SELECT {chosen} FROM {rejects_of(store)} AS t({aliases}) WHERE reason <> '{MALFORMED}'{bound}"

@@ -9,19 +9,29 @@ delivery may come twice, and two line items that honestly repeat each other in o
 import duckdb
 import pyarrow.parquet as pq
 
+from seqclv.data.archive import LINES_FILE
 from seqclv.data.columns import MALFORMED, attribute_columns
 from seqclv.data.database import quoted, run
 from seqclv.data.log import REJECT_COLUMNS, Log
 from seqclv.data.store import REJECTS_FILE, EventStore
 
 
-def leave_out_repeats(log: Log, store: EventStore, lines: str, replace_from: int) -> int:
+def lines_of(store: EventStore) -> str:
+    """SQL of the store's kept rows, an item of a FROM clause."""
+    return f"read_parquet({quoted(str(store.path / LINES_FILE))})"
+
+
+def rejects_of(store: EventStore) -> str:
+    """SQL of the store's rejected rows, an item of a FROM clause."""
+    return f"read_parquet({quoted(str(store.path / REJECTS_FILE))})"
+
+
+def leave_out_repeats(log: Log, store: EventStore, replace_from: int) -> int:
     """Remove from a staged delivery what lies outside the days that it replaces and is in the store already.
 
     Args:
         log: the delivery, staged; its counts stay as they are.
         store: what was prepared before.
-        lines: SQL of the store's kept rows, an item of a FROM clause.
         replace_from: microseconds; from there on the delivery is complete.
 
     Returns:
@@ -29,7 +39,8 @@ def leave_out_repeats(log: Log, store: EventStore, lines: str, replace_from: int
     """
     connection = log.connection
     late = f"reason IS NULL AND ts < {replace_from}"
-    held = f"SELECT row_hash FROM {lines} WHERE ts < {replace_from} AND row_hash IN (SELECT row_hash FROM late)"
+    held = f"""SELECT row_hash FROM {lines_of(store)}
+        WHERE ts < {replace_from} AND row_hash IN (SELECT row_hash FROM late)"""
     feeds = [name for name in attribute_columns(log.data) if name[0] == "w"]
     [[number]] = run(connection, f"CREATE TABLE late AS SELECT row_hash FROM staged WHERE {late}")
     _remove(connection, f"staged WHERE {late}", held, ["row_hash"], feeds)
@@ -37,13 +48,9 @@ def leave_out_repeats(log: Log, store: EventStore, lines: str, replace_from: int
     own = _rejects_as_delivered(log, store)
     outside = f"reason IS NOT NULL AND coalesce(ts < {replace_from}, true)"
     _remove(connection, f"staged WHERE {outside}", own, ["reason", "ts", "raw"], feeds)
-    malformed = f"SELECT line FROM {_rejects(store)} WHERE reason = '{MALFORMED}'"
+    malformed = f"SELECT line FROM {rejects_of(store)} WHERE reason = '{MALFORMED}'"
     _remove(connection, "malformed WHERE line IS NOT NULL", malformed, ["line"], [])
     return int(number)
-
-
-def _rejects(store: EventStore) -> str:
-    return f"read_parquet({quoted(str(store.path / REJECTS_FILE))})"
 
 
 def _rejects_as_delivered(log: Log, store: EventStore) -> str:
@@ -52,7 +59,7 @@ def _rejects_as_delivered(log: Log, store: EventStore) -> str:
     raw = ", ".join(f"r{columns.index(name)}" if name in columns else "NULL::VARCHAR" for name in ours)
     aliases = ", ".join(f"r{i}" for i in range(len(columns)))  # names may differ in case alone
     reason, instant = (f"r{columns.index(name)}" for name in ("reason", "instant"))
-    rows = f"{_rejects(store)} AS t({aliases})"
+    rows = f"{rejects_of(store)} AS t({aliases})"
     return f"SELECT {reason} AS reason, epoch_us({instant}) AS ts, [{raw}]::VARCHAR[] AS raw FROM {rows}"
 
 
